@@ -1,0 +1,232 @@
+//! Field names and values: character classes, the names a proxy must know, comma lists.
+
+/// Field names that mean something to a proxy, recognised once while a head is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Known {
+    /// Any other name.
+    Other,
+    /// `Connection`
+    Connection,
+    /// `Content-Length`
+    ContentLength,
+    /// `Expect`
+    Expect,
+    /// `Forwarded` (RFC 7239)
+    Forwarded,
+    /// `Host`
+    Host,
+    /// `Keep-Alive`
+    KeepAlive,
+    /// `Proxy-Authenticate`
+    ProxyAuthenticate,
+    /// `Proxy-Authorization`
+    ProxyAuthorization,
+    /// `Proxy-Connection`
+    ProxyConnection,
+    /// `Proxy-Status` (RFC 9209)
+    ProxyStatus,
+    /// `Te`
+    Te,
+    /// `Trailer`
+    Trailer,
+    /// `Transfer-Encoding`
+    TransferEncoding,
+    /// `Upgrade`
+    Upgrade,
+    /// `Via`
+    Via,
+    /// `X-Forwarded-For`
+    XForwardedFor,
+    /// `X-Forwarded-Host`
+    XForwardedHost,
+    /// `X-Forwarded-Proto`
+    XForwardedProto,
+    /// `X-Request-Id`
+    XRequestId,
+}
+
+impl Known {
+    /// Recognises a name, whatever its case. `X_Forwarded_For` counts as `X-Forwarded-For`, and its kind
+    /// likewise: a gateway that turns names into variables (RFC 3875 §4.1.18) makes them the same.
+    pub fn of(name: &[u8]) -> Self {
+        let (text, known): (&[u8], Self) = match (name.len(), name.first().map(|byte| byte | 0x20)) {
+            (2, Some(b't')) => (b"te", Self::Te),
+            (3, Some(b'v')) => (b"via", Self::Via),
+            (4, Some(b'h')) => (b"host", Self::Host),
+            (6, Some(b'e')) => (b"expect", Self::Expect),
+            (7, Some(b't')) => (b"trailer", Self::Trailer),
+            (7, Some(b'u')) => (b"upgrade", Self::Upgrade),
+            (9, Some(b'f')) => (b"forwarded", Self::Forwarded),
+            (10, Some(b'c')) => (b"connection", Self::Connection),
+            (10, Some(b'k')) => (b"keep-alive", Self::KeepAlive),
+            (12, Some(b'x')) => (b"x-request-id", Self::XRequestId),
+            (12, Some(b'p')) => (b"proxy-status", Self::ProxyStatus),
+            (14, Some(b'c')) => (b"content-length", Self::ContentLength),
+            (15, Some(b'x')) => (b"x-forwarded-for", Self::XForwardedFor),
+            (16, Some(b'x')) => (b"x-forwarded-host", Self::XForwardedHost),
+            (16, Some(b'p')) => (b"proxy-connection", Self::ProxyConnection),
+            (17, Some(b'x')) => (b"x-forwarded-proto", Self::XForwardedProto),
+            (17, Some(b't')) => (b"transfer-encoding", Self::TransferEncoding),
+            (18, Some(b'p')) => (b"proxy-authenticate", Self::ProxyAuthenticate),
+            (19, Some(b'p')) => (b"proxy-authorization", Self::ProxyAuthorization),
+            _ => return Self::Other,
+        };
+        if name.eq_ignore_ascii_case(text)
+            || (matches!(name, [b'x' | b'X', b'_' | b'-', ..]) && is_cgi_twin(name, text))
+        {
+            known
+        } else {
+            Self::Other
+        }
+    }
+
+    /// Whether the field belongs to one connection and never passes a proxy (RFC 9110 §7.6.1).
+    /// `Trailer` is end to end; `Proxy-Auth*` is left to the endpoint, as a reverse proxy is no proxy to clients.
+    pub fn is_hop_by_hop(self) -> bool {
+        matches!(
+            self,
+            Self::Connection
+                | Self::KeepAlive
+                | Self::ProxyConnection
+                | Self::Te
+                | Self::TransferEncoding
+                | Self::Upgrade
+        )
+    }
+}
+
+fn is_cgi_twin(name: &[u8], text: &[u8]) -> bool {
+    name.len() == text.len()
+        && name.iter().zip(text).all(|(&a, &b)| a.eq_ignore_ascii_case(&b) || (a == b'_' && b == b'-'))
+}
+
+const TOKEN: u8 = 1;
+const VALUE: u8 = 2;
+const TARGET: u8 = 4;
+
+/// One byte of class bits per character (RFC 9110 §5.6.2, §5.5; RFC 3986, high bytes tolerated).
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let c = byte as u8;
+        let mut class = 0;
+        if c.is_ascii_alphanumeric()
+            || matches!(
+                c,
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b'\''
+                    | b'*'
+                    | b'+'
+                    | b'-'
+                    | b'.'
+                    | b'^'
+                    | b'_'
+                    | b'`'
+                    | b'|'
+                    | b'~'
+            )
+        {
+            class |= TOKEN;
+        }
+        if c == b'\t' || (c >= 0x20 && c != 0x7f) {
+            class |= VALUE;
+        }
+        if c > 0x20 && c != 0x7f && c != b'#' {
+            class |= TARGET;
+        }
+        #[allow(clippy::indexing_slicing)] // a constant: an index out of bounds would not compile
+        {
+            classes[byte] = class;
+        }
+        byte += 1;
+    }
+    classes
+};
+
+#[inline]
+fn all(bytes: &[u8], class: u8) -> bool {
+    #[allow(clippy::indexing_slicing)] // a u8 is always below 256
+    bytes.iter().all(|&byte| CLASSES[usize::from(byte)] & class != 0)
+}
+
+/// Whether this is a token: not empty, and made of token characters.
+#[inline]
+pub fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && all(bytes, TOKEN)
+}
+
+#[inline]
+pub(crate) fn is_value(bytes: &[u8]) -> bool {
+    all(bytes, VALUE)
+}
+
+#[inline]
+pub(crate) fn is_target(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && all(bytes, TARGET)
+}
+
+/// Cuts spaces and tabs from both ends.
+#[inline]
+pub fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// The non-empty items of a comma list, trimmed (RFC 9110 §5.6.1). Quoted commas are not honoured: none of
+/// the lists read here has quoted items.
+pub fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(trim).filter(|item| !item.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_name_is_recognised_in_any_case() {
+        for (name, known) in [
+            ("Connection", Known::Connection),
+            ("CONTENT-LENGTH", Known::ContentLength),
+            ("expect", Known::Expect),
+            ("Forwarded", Known::Forwarded),
+            ("hOST", Known::Host),
+            ("Keep-Alive", Known::KeepAlive),
+            ("Proxy-Authenticate", Known::ProxyAuthenticate),
+            ("Proxy-Authorization", Known::ProxyAuthorization),
+            ("Proxy-Connection", Known::ProxyConnection),
+            ("Proxy-Status", Known::ProxyStatus),
+            ("TE", Known::Te),
+            ("Trailer", Known::Trailer),
+            ("Transfer-Encoding", Known::TransferEncoding),
+            ("Upgrade", Known::Upgrade),
+            ("Via", Known::Via),
+            ("X-Forwarded-For", Known::XForwardedFor),
+            ("X-Forwarded-Host", Known::XForwardedHost),
+            ("X-Forwarded-Proto", Known::XForwardedProto),
+            ("X-Request-ID", Known::XRequestId),
+            ("X_Forwarded-For", Known::XForwardedFor),
+            ("x_request_id", Known::XRequestId),
+            ("Hosts", Known::Other),
+            ("vio", Known::Other),
+            ("", Known::Other),
+        ] {
+            assert_eq!(Known::of(name.as_bytes()), known, "{name}");
+        }
+    }
+
+    #[test]
+    fn lists_lose_blanks_and_empty_items() {
+        let items: Vec<&[u8]> = list_items(b" close ,, x-a\t,").collect();
+        assert_eq!(items, [b"close".as_slice(), b"x-a"]);
+    }
+}
