@@ -1,0 +1,174 @@
+//! From the schema to the plan: names become indices, and what only the whole file can tell is checked.
+//!
+//! With an error among the problems the plan is incomplete and must not be used.
+
+mod listener;
+mod route;
+mod upstream;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use toml::Spanned;
+
+use crate::codes;
+use crate::collection::Named;
+use crate::diagnostic::Problems;
+use crate::plan::{Admin, ListenAddress, Log, Plan, Server};
+use crate::schema;
+use crate::setting::{nearest, ticked};
+use crate::values::address::AdminAddress;
+use crate::values::name::Name;
+
+/// Makes the plan, and reports what is wrong between the parts.
+pub(crate) fn lower(file: schema::File, problems: &mut Problems) -> Plan {
+    let bad_listeners = file.listener.as_ref().is_some_and(|written| written.get_ref().is_none());
+    let listeners = file.listener.and_then(Spanned::into_inner).unwrap_or_default();
+    let upstreams = file.upstream.and_then(Spanned::into_inner).unwrap_or_default();
+    let routes = file.route.map(|list| list.into_inner().items).unwrap_or_default();
+    if listeners.entries.is_empty() && !bad_listeners {
+        problems
+            .whole(codes::NOTHING_SERVED, "there is no [listener.NAME]: nothing would be served")
+            .help("the smallest file has a [listener.web] with `address` and `upstream`, and that [upstream.NAME] with `endpoints`");
+    }
+    let admin = admin(&file.admin);
+    same_addresses(&listeners, &file.admin, problems);
+
+    let mut names = Names::new(&listeners, &upstreams);
+    let routes = route::lower(routes, &mut names, problems);
+    let listeners = listener::lower(&listeners, &routes, &mut names, problems);
+    names.report_unused(&upstreams, problems);
+    Plan {
+        server: Server {
+            workers: file
+                .server
+                .workers
+                .and_then(|w| usize::try_from(w.into_inner().0).ok()?.try_into().ok()),
+            shutdown_timeout: file.server.shutdown_timeout.into_inner().0,
+        },
+        admin: admin.map(|address| Admin { address }),
+        log: Log {
+            level: file.log.level.into_inner().0,
+            format: file.log.format.into_inner(),
+            access: file.log.access.into_inner(),
+        },
+        listeners,
+        routes,
+        upstreams: upstream::lower(upstreams, problems),
+    }
+}
+
+/// Finds listeners and upstreams by name, and remembers which upstreams were asked for.
+pub(crate) struct Names {
+    listeners: HashMap<String, usize>,
+    upstreams: HashMap<String, usize>,
+    used: Vec<bool>,
+}
+
+impl Names {
+    fn new(listeners: &Named<schema::Listener>, upstreams: &Named<schema::Upstream>) -> Self {
+        Self {
+            listeners: positions(listeners),
+            upstreams: positions(upstreams),
+            used: vec![false; upstreams.entries.len()],
+        }
+    }
+
+    /// The index of an upstream; an unknown one is reported.
+    pub(crate) fn upstream(&mut self, name: &Spanned<Name>, problems: &mut Problems) -> Option<usize> {
+        let found = self.upstreams.get(&name.get_ref().0).copied();
+        match found {
+            Some(index) => {
+                if let Some(used) = self.used.get_mut(index) {
+                    *used = true;
+                }
+            }
+            None => unknown(codes::UNKNOWN_UPSTREAM, "upstream", name, &self.upstreams, problems),
+        }
+        found
+    }
+
+    /// The index of a listener; an unknown one is reported.
+    pub(crate) fn listener(&self, name: &Spanned<Name>, problems: &mut Problems) -> Option<usize> {
+        let found = self.listeners.get(&name.get_ref().0).copied();
+        if found.is_none() {
+            unknown(codes::UNKNOWN_LISTENER, "listener", name, &self.listeners, problems);
+        }
+        found
+    }
+
+    fn report_unused(&self, upstreams: &Named<schema::Upstream>, problems: &mut Problems) {
+        for ((name, _), used) in upstreams.entries.iter().zip(&self.used) {
+            if !used {
+                let message = format!("nothing sends to upstream `{}`", name.get_ref());
+                let help = format!("name it in a listener or route: upstream = {:?}", name.get_ref());
+                problems.warning(codes::UNUSED_UPSTREAM, name.span(), message).help(help);
+            }
+        }
+    }
+}
+
+fn positions<T>(named: &Named<T>) -> HashMap<String, usize> {
+    named.names().enumerate().map(|(index, name)| (name.to_owned(), index)).collect()
+}
+
+fn unknown(
+    code: &'static str,
+    kind: &str,
+    name: &Spanned<Name>,
+    known: &HashMap<String, usize>,
+    problems: &mut Problems,
+) {
+    let written = &name.get_ref().0;
+    let mut words: Vec<(&usize, &str)> = known.iter().map(|(word, at)| (at, word.as_str())).collect();
+    words.sort_unstable();
+    let words = words.into_iter().map(|(_, word)| word);
+    let help = match nearest(written, words.clone()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None if known.is_empty() => format!("add [{kind}.{written}]"),
+        None => format!("add [{kind}.{written}]; there are {}", ticked(words.take(20))),
+    };
+    problems.error(code, name.span(), format!("there is no {kind} `{written}`")).help(help);
+}
+
+fn admin(admin: &schema::Admin) -> Option<SocketAddr> {
+    match admin.address.get_ref() {
+        AdminAddress::At(address) => Some(*address),
+        AdminAddress::Off => None,
+    }
+}
+
+fn same_addresses(listeners: &Named<schema::Listener>, admin_table: &schema::Admin, problems: &mut Problems) {
+    let mut taken: HashMap<ListenAddress, (Range<usize>, String)> = HashMap::new();
+    let mut rows: Vec<(ListenAddress, Range<usize>, String)> = Vec::new();
+    for (name, listener) in &listeners.entries {
+        if let Some(address) = listener.as_ref().and_then(|listener| listener.address.as_ref()) {
+            rows.push((address.get_ref().clone(), address.span(), format!("listener `{}`", name.get_ref())));
+        }
+    }
+    if let Some(address) = admin(admin_table) {
+        let row = (ListenAddress::Tcp(address), admin_table.address.span(), "the admin address".to_owned());
+        rows.push(row);
+    }
+    for (address, span, who) in rows {
+        if matches!(address, ListenAddress::Tcp(address) if address.port() == 0) {
+            continue;
+        }
+        let Some((first, holder)) = taken.get(&address) else {
+            taken.insert(address, (span, who));
+            continue;
+        };
+        let message = format!("{who} and {holder} both listen on {address}");
+        if span.is_empty() {
+            // The admin address was left at its default: what can be changed is the other.
+            let help = "choose another, or set `address` in [admin]; its default is 127.0.0.1:9900";
+            problems.error(codes::SAME_ADDRESS, first.clone(), message).help(help);
+        } else {
+            problems
+                .error(codes::SAME_ADDRESS, span, message)
+                .note(first.clone(), format!("{holder} is here"))
+                .help("give each its own");
+        }
+    }
+}

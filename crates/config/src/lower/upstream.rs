@@ -1,0 +1,197 @@
+//! Upstreams: groups of endpoints, how they are probed, retried and waited for.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use evenkeel_policy::health::Thresholds;
+use evenkeel_policy::retry::{RetryOn, RetryRules};
+use toml::Spanned;
+
+use crate::codes;
+use crate::collection::{Limit, Named};
+use crate::diagnostic::Problems;
+use crate::plan::{Endpoint, EndpointAddress, Health, Pool, ProbeKind, Upstream, UpstreamTimeouts};
+use crate::schema;
+use crate::values::duration::show;
+use crate::values::status::RetryWord;
+use crate::values::word::{Probe, UpstreamProtocol};
+
+pub(super) fn lower(upstreams: Named<schema::Upstream>, problems: &mut Problems) -> Vec<Upstream> {
+    let mut plan = Vec::with_capacity(upstreams.entries.len());
+    for (name, table) in upstreams.entries {
+        let Some(table) = table else { continue };
+        let UpstreamProtocol::Http1 = table.protocol.get_ref();
+        let endpoints = endpoints(&name, &table, problems);
+        let timeouts = timeouts(&table.timeouts, problems);
+        let health = table.health.map(|health| health_of(health.into_inner(), problems));
+        plan.push(Upstream {
+            name: name.into_inner(),
+            balance: table.balance.into_inner(),
+            endpoints,
+            health,
+            retry: retry(table.retry),
+            timeouts,
+            pool: Pool {
+                idle_connections: usize::try_from(table.pool.idle_connections.into_inner().0)
+                    .unwrap_or(usize::MAX),
+                idle: table.pool.idle.into_inner().0,
+            },
+        });
+    }
+    plan
+}
+
+fn endpoints(name: &Spanned<String>, table: &schema::Upstream, problems: &mut Problems) -> Vec<Endpoint> {
+    let Some(list) = &table.endpoints else { return Vec::new() };
+    if list.get_ref().written == 0 {
+        problems
+            .error(
+                codes::NO_ENDPOINTS,
+                list.span(),
+                format!("upstream `{}` has no endpoints", name.get_ref()),
+            )
+            .help("name at least one, such as \"127.0.0.1:9001\"");
+        return Vec::new();
+    }
+    let mut seen: HashMap<EndpointAddress, Range<usize>> = HashMap::new();
+    let mut good = Vec::with_capacity(list.get_ref().items.len());
+    for item in &list.get_ref().items {
+        let Some((endpoint, at)) = endpoint(item) else { continue };
+        if let Some(first) = seen.get(&endpoint.address) {
+            let message = format!("upstream `{}` has {} twice", name.get_ref(), endpoint.address);
+            problems
+                .error(codes::SAME_ENDPOINT, at, message)
+                .note(first.clone(), "the first is here")
+                .help("keep one; a `weight` of 2 gives it twice the traffic");
+            continue;
+        }
+        seen.insert(endpoint.address.clone(), at);
+        good.push(endpoint);
+    }
+    let all_read = good.len() == list.get_ref().written;
+    if all_read && good.iter().all(|endpoint| endpoint.weight == 0) {
+        let message = format!("every endpoint of upstream `{}` has weight 0", name.get_ref());
+        problems
+            .warning(codes::NO_TRAFFIC, list.span(), message)
+            .help("requests to it are answered 503 until a weight is raised");
+    }
+    good
+}
+
+fn endpoint(item: &Spanned<schema::Endpoint>) -> Option<(Endpoint, Range<usize>)> {
+    match item.get_ref() {
+        schema::Endpoint::Address(address) => {
+            let address = address.clone();
+            Some((Endpoint { address, weight: 1, max_in_flight: None, backup: false }, item.span()))
+        }
+        schema::Endpoint::Table(table) => {
+            let address = table.address.as_ref()?;
+            let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+            let endpoint = Endpoint {
+                address: address.get_ref().clone(),
+                weight: number(table.weight.get_ref().0),
+                max_in_flight: table.max_in_flight.as_ref().map(|most| number(most.get_ref().0)),
+                backup: *table.backup.get_ref(),
+            };
+            Some((endpoint, address.span()))
+        }
+    }
+}
+
+fn retry(table: schema::Retry) -> RetryRules {
+    let mut on = RetryOn { connect: false, reset: false, statuses: Vec::new() };
+    for word in table.on.into_inner().values() {
+        match word {
+            RetryWord::Connect => on.connect = true,
+            RetryWord::Reset => on.reset = true,
+            RetryWord::Status(status) if on.statuses.contains(&status) => {}
+            RetryWord::Status(status) => on.statuses.push(status),
+        }
+    }
+    RetryRules {
+        attempts: u32::try_from(table.attempts.into_inner().0).unwrap_or(u32::MAX),
+        on,
+        budget: match table.budget.into_inner() {
+            Limit::To(percent) => Some(percent.0),
+            Limit::Unlimited => None,
+        },
+    }
+}
+
+fn timeouts(table: &schema::UpstreamTimeouts, problems: &mut Problems) -> UpstreamTimeouts {
+    let connect = (table.connect.get_ref().0, table.connect.span());
+    let response = (table.response.get_ref().0, table.response.span());
+    let attempt = table.attempt.as_ref().map(|time| (time.get_ref().0, time.span()));
+    if let Some(attempt) = &attempt {
+        never_reached("attempt", attempt, "response", &response, problems);
+    }
+    if !connect.1.is_empty() {
+        never_reached("connect", &connect, "response", &response, problems);
+    }
+    UpstreamTimeouts {
+        connect: connect.0,
+        response: response.0,
+        attempt: attempt.map(|(time, _)| time),
+        stall: table.stall.get_ref().0,
+    }
+}
+
+fn never_reached(
+    longer: &str,
+    (time, span): &(Duration, Range<usize>),
+    shorter: &str,
+    (limit, limit_span): &(Duration, Range<usize>),
+    problems: &mut Problems,
+) {
+    if time <= limit {
+        return;
+    }
+    let message =
+        format!("`{longer}` ({}) is never reached: `{shorter}` ({}) ends sooner", show(*time), show(*limit));
+    // A default has no place in the file; at least one of the two was written.
+    let place = if span.is_empty() { limit_span } else { span };
+    let help = format!("make `{longer}` shorter, or `{shorter}` longer");
+    problems.warning(codes::NEVER_REACHED, place.clone(), message).help(help);
+}
+
+fn health_of(table: schema::Health, problems: &mut Problems) -> Health {
+    let kind = match table.kind.into_inner() {
+        Probe::Http => ProbeKind::Http {
+            path: table.path.map_or_else(|| "/".to_owned(), |path| path.into_inner().0),
+            host: table.host.map(|host| host.into_inner().0),
+            expect: match table.expect {
+                Some(statuses) => statuses.into_inner().0.values().map(|s| (s.0, s.1)).collect(),
+                None => vec![(200, 399)],
+            },
+            body: table.body.map(|body| body.into_inner().0),
+        },
+        Probe::Tcp => {
+            let http_only = [
+                ("path", table.path.map(|v| v.span())),
+                ("host", table.host.map(|v| v.span())),
+                ("expect", table.expect.map(|v| v.span())),
+                ("body", table.body.map(|v| v.span())),
+            ];
+            for (key, span) in http_only {
+                if let Some(span) = span {
+                    problems
+                        .error(codes::NO_EFFECT, span, format!("`{key}` has no effect with kind = \"tcp\""))
+                        .help("remove it, or write kind = \"http\"");
+                }
+            }
+            ProbeKind::Tcp
+        }
+    };
+    let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    Health {
+        kind,
+        interval: table.interval.into_inner().0,
+        timeout: table.timeout.into_inner().0,
+        thresholds: Thresholds {
+            rise: number(table.rise.into_inner().0),
+            fall: number(table.fall.into_inner().0),
+            start: table.start.into_inner(),
+        },
+    }
+}

@@ -1,0 +1,270 @@
+//! The tables and keys of a configuration: their types, defaults and meanings. This is the manual's source.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use evenkeel_policy::balance::Algorithm;
+use evenkeel_policy::health::Start;
+use toml::de::DeValue;
+
+use crate::collection::{Limit, List, Named, OneOrMany};
+use crate::plan::{AccessTarget, EndpointAddress, ListenAddress, LogFormat};
+use crate::setting::{Reader, Setting, Shape, Value};
+use crate::table::tables;
+use crate::values::address::{AdminAddress, Network};
+use crate::values::amount::{BodySize, HeadSize, Percent, Size};
+use crate::values::duration::Time;
+use crate::values::http::{
+    AnswerBody, Headers, Location, MatchHost, MatchPath, Method, ProbeBody, ProbeHost, ProbePath,
+};
+use crate::values::log::Level;
+use crate::values::name::Name;
+use crate::values::number::Number;
+use crate::values::status::{RedirectStatus, RetryWord, Statuses};
+use crate::values::word::{ListenerProtocol, Probe, UpstreamProtocol};
+
+/// A share of the traffic.
+pub(crate) type Weight = Number<0, 65_535>;
+
+tables! {
+    /// A whole configuration file.
+    File {
+        /// The process.
+        table server: Server;
+        /// The admin address: metrics, health, API.
+        table admin: Admin;
+        /// Logs.
+        table log: Log;
+        /// Where clients connect; at least one.
+        choice listener: Named<Listener> = "an error: nothing would be served";
+        /// Which requests go where. The most specific match wins: host, then path, then method, then headers, then the file's order.
+        optional route: List<Route> = "every request goes to its listener's `upstream`";
+        /// Groups of endpoints that serve the same.
+        choice upstream: Named<Upstream> = "only routes that redirect or respond are possible";
+    }
+
+    /// The process.
+    Server {
+        /// Worker threads. Each accepts, serves and forwards on its own.
+        optional workers: Number<1, 1024> = "one per core";
+        /// How long a graceful stop waits for running requests; then they are cut off.
+        default shutdown_timeout: Time<0> = Time::seconds(30);
+    }
+
+    /// The admin address: metrics, health, API. Keep it on loopback or a network of your own.
+    Admin {
+        /// Where it listens; `"off"` for nowhere.
+        default address: AdminAddress = AdminAddress::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900));
+    }
+
+    /// Logs.
+    Log {
+        /// What the program says about itself, on standard error.
+        default level: Level = Level("info".to_owned());
+        /// The form of lines, of both logs.
+        default format: LogFormat = LogFormat::Text;
+        /// Where the access log goes, one line for each request.
+        default access: AccessTarget = AccessTarget::Stdout;
+    }
+
+    /// Where clients connect. `NAME` is its label in metrics and logs.
+    Listener {
+        /// Where it listens.
+        required address: ListenAddress;
+        /// What it speaks.
+        default protocol: ListenerProtocol = ListenerProtocol::Http;
+        /// The upstream of requests that no route takes.
+        optional upstream: Name = "they are answered 404";
+        /// Whose `X-Forwarded-*`, `Forwarded` and `X-Request-Id` are believed; from everyone else they are replaced.
+        default trusted_proxies: List<Network> = List::of([]);
+        /// Timeouts towards clients.
+        table timeouts: ListenerTimeouts;
+        /// Limits on what clients may use.
+        table limits: ListenerLimits;
+        - "tls" = "TLS is";
+        - "proxy_protocol" = "the PROXY protocol is";
+    }
+
+    /// Timeouts towards clients.
+    ListenerTimeouts {
+        /// For a request's head to arrive whole, from its first byte or the connection's start; then 408.
+        default header: Time<1> = Time::seconds(10);
+        /// How long an idle connection is kept for its next request.
+        default idle: Time<1> = Time::seconds(60);
+        /// How long a client may take to send the next piece of a body, or to accept the next piece of an answer.
+        default stall: Time<1> = Time::seconds(30);
+        /// How long the answer may still take to begin after the client closed its sending side.
+        default half_close: Time<0> = Time::seconds(1);
+    }
+
+    /// Limits on what clients may use.
+    ListenerLimits {
+        /// Open connections, over all workers; more are refused and counted.
+        default connections: Number<1, 10_000_000> = Number(20_000);
+        /// Bytes of a request's head, 1KiB to 1MiB; larger ones are answered 431.
+        default header_bytes: HeadSize = Size(65_536);
+        /// Bytes of a request's body; larger ones are answered 413.
+        default body_bytes: Limit<BodySize> = Limit::Unlimited;
+    }
+
+    /// A route: which requests it takes, and exactly one of `upstream`, `split`, `redirect` and `respond`.
+    Route {
+        /// Its label in metrics and logs; unique.
+        required name: Name;
+        /// The listener whose requests it takes.
+        optional listener: Name = "every listener";
+        /// Which requests it takes: everything named here has to hold.
+        table r#match: Match;
+        /// Forwards to this upstream.
+        choice upstream: Name = "one of the other three is named";
+        /// Forwards to several upstreams by weight, each request to one of them.
+        choice split: List<Share> = "one of the other three is named";
+        /// Answers with a redirect.
+        choice redirect: Redirect = "one of the other three is named";
+        /// Answers with a fixed text.
+        choice respond: Respond = "one of the other three is named";
+    }
+
+    /// What a request has to be for its route.
+    Match {
+        /// The host it is for.
+        optional host: MatchHost = "every host";
+        /// Its path, without the query.
+        optional path: MatchPath = "every path";
+        /// Its method.
+        optional method: OneOrMany<Method> = "every method";
+        /// Headers it has, each with its whole value.
+        optional header: Headers = "whatever its headers";
+    }
+
+    /// One part of a split.
+    Share {
+        /// The upstream.
+        required upstream: Name;
+        /// Its share: the weight over the sum of weights.
+        default weight: Weight = Number(1);
+    }
+
+    /// A redirect.
+    Redirect {
+        /// Where to.
+        required to: Location;
+        /// 301, 302, 303, 307 or 308. The last two keep the method.
+        default status: RedirectStatus = RedirectStatus(308);
+    }
+
+    /// A fixed answer.
+    Respond {
+        /// Its status.
+        default status: Number<200, 599> = Number(200);
+        /// Its body.
+        default body: AnswerBody = AnswerBody(String::new());
+    }
+
+    /// A group of endpoints that serve the same. `NAME` is its label in metrics and logs.
+    Upstream {
+        /// How an endpoint is picked.
+        default balance: Algorithm = Algorithm::RoundRobin;
+        /// Its endpoints, at least one: addresses, or tables with an `address`.
+        required endpoints: List<Endpoint>;
+        /// What the endpoints are spoken to in.
+        default protocol: UpstreamProtocol = UpstreamProtocol::Http1;
+        /// Probes that find out which endpoints work.
+        optional health: Health = "every endpoint counts as up";
+        /// What is tried again on another endpoint.
+        table retry: Retry;
+        /// Timeouts towards endpoints.
+        table timeouts: UpstreamTimeouts;
+        /// Idle connections that are kept for later requests.
+        table pool: Pool;
+        - "tls" = "TLS is";
+        - "outliers" = "outlier detection is";
+        - "queue" = "queueing is";
+        - "proxy_protocol" = "the PROXY protocol is";
+    }
+
+    /// An endpoint with settings of its own.
+    EndpointTable {
+        /// Where it is.
+        required address: EndpointAddress;
+        /// Its share of the traffic; 0 takes no new requests.
+        default weight: Weight = Number(1);
+        /// Requests it may have in flight at once, over all workers.
+        optional max_in_flight: Number<1, 4_294_967_295> = "unlimited";
+        /// Takes traffic only when no other endpoint can.
+        default backup: bool = false;
+    }
+
+    /// Probes that find out which endpoints work. The table alone, empty, switches them on.
+    Health {
+        /// What a probe does: a GET, or opening a connection.
+        default kind: Probe = Probe::Http;
+        /// What is asked for. `kind = "http"`.
+        optional path: ProbePath = "`\"/\"`";
+        /// The `Host` that is sent. `kind = "http"`.
+        optional host: ProbeHost = "the endpoint's address";
+        /// Statuses that are good. `kind = "http"`.
+        optional expect: OneOrMany<Statuses> = "`[\"200-399\"]`";
+        /// Text that the first 64 KiB of the body have to contain. `kind = "http"`.
+        optional body: ProbeBody = "any body is good";
+        /// Time between the probes of one endpoint, give or take a tenth.
+        default interval: Time<10> = Time::seconds(2);
+        /// A probe without a verdict by then has failed.
+        default timeout: Time<1> = Time::seconds(1);
+        /// Good probes in a row that bring an endpoint up.
+        default rise: Number<1, 100> = Number(2);
+        /// Failed probes in a row that take an endpoint down.
+        default fall: Number<1, 100> = Number(3);
+        /// What an endpoint is before its first probe: `"down"` takes traffic from its first good probe on, `"up"` at once.
+        default start: Start = Start::Down;
+    }
+
+    /// What is tried again on another endpoint: only requests that may be sent twice, and none whose answer has begun.
+    Retry {
+        /// Tries in all; 1 never retries.
+        default attempts: Number<1, 10> = Number(3);
+        /// What is tried again.
+        default on: List<RetryWord> = List::of([RetryWord::Connect, RetryWord::Reset]);
+        /// Retries there may be, as a share of the requests, so that they do not bury a struggling upstream.
+        default budget: Limit<Percent> = Limit::To(Percent(20));
+    }
+
+    /// Timeouts towards endpoints.
+    UpstreamTimeouts {
+        /// To open a connection.
+        default connect: Time<1> = Time::seconds(1);
+        /// From the request received to the first byte of the answer, over all attempts; then 504.
+        default response: Time<1> = Time::seconds(30);
+        /// The same for one attempt; the next one may still make it.
+        optional attempt: Time<1> = "only `response` counts";
+        /// How long an endpoint may take to send the next piece of a body, or to accept one.
+        default stall: Time<1> = Time::seconds(30);
+    }
+
+    /// Idle connections that are kept for later requests.
+    Pool {
+        /// How many, for each endpoint and worker.
+        default idle_connections: Number<0, 65_536> = Number(64);
+        /// How long.
+        default idle: Time<1> = Time::seconds(30);
+    }
+}
+
+/// An endpoint: an address, or a table with one.
+#[derive(Debug, Clone)]
+pub(crate) enum Endpoint {
+    Address(EndpointAddress),
+    Table(EndpointTable),
+}
+
+impl Setting for Endpoint {
+    fn shape() -> Shape {
+        Shape::Either(vec![Shape::Text(EndpointAddress::FORMAT), <EndpointTable as Setting>::shape()])
+    }
+
+    fn read(value: &Value<'_>, reader: &mut Reader) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Table(_) => EndpointTable::read(value, reader).map(Self::Table),
+            _ => EndpointAddress::read(value, reader).map(Self::Address),
+        }
+    }
+}
