@@ -1,0 +1,39 @@
+//! Dialling: opening a connection to an endpoint.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::stream::Stream;
+
+/// Where to connect: an address, never a name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// The path of a UNIX socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Opens a connection. Waits as long as the system does: the caller keeps the time.
+///
+/// # Errors
+/// What the system says: refused, unreachable, no file descriptors.
+pub async fn dial(target: &Target) -> io::Result<Stream> {
+    match target {
+        Target::Tcp(address) => Stream::tcp(TcpStream::connect(address).await?),
+        Target::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
+    }
+}

@@ -1,0 +1,182 @@
+//! [`Stream`]: a connected socket, of whatever family.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context, Poll, Waker, ready};
+
+use socket2::SockRef;
+use tokio::net::{TcpStream, UnixStream};
+
+/// A connected socket. Reading and writing take `&self`; each direction wakes one task.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP, without Nagle's delay.
+    Tcp(TcpStream),
+    /// A UNIX stream socket.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    pub(crate) fn tcp(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self::Tcp(stream))
+    }
+
+    /// Waits until there may be something to read, an end or an error among it.
+    #[inline]
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    /// Waits until something may be written.
+    #[inline]
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_write_ready(cx),
+            Self::Unix(stream) => stream.poll_write_ready(cx),
+        }
+    }
+
+    /// Reads into `buffer` without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is nothing to read yet.
+    #[inline]
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_read(buffer),
+            Self::Unix(stream) => stream.try_read(buffer),
+        }
+    }
+
+    /// Writes what fits without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing fits.
+    #[inline]
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write(bytes),
+            Self::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+
+    /// Writes what fits of several pieces without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing fits.
+    #[inline]
+    pub fn try_write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write_vectored(pieces),
+            Self::Unix(stream) => stream.try_write_vectored(pieces),
+        }
+    }
+
+    /// Reads once there is something to read; 0 is the end.
+    #[inline]
+    pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_read_ready(cx))?;
+            match self.try_read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+    }
+
+    /// Writes once something fits.
+    #[inline]
+    pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_write_ready(cx))?;
+            match self.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+    }
+
+    /// Whether an event arrived that nobody has read yet: bytes, an end or an error. Costs no system call.
+    #[inline]
+    pub fn has_event(&self) -> bool {
+        self.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    /// Whether the peer can be written to as far as the kernel knows: no end, no error, and nothing unasked
+    /// for in the receive buffer. One system call.
+    pub fn is_idle(&self) -> bool {
+        let mut byte = [0];
+        let mut buffer = [std::mem::MaybeUninit::new(0)];
+        match SockRef::from(self).peek(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // Lets the runtime know that the socket is drained, so that the next event is seen as one.
+                matches!(self.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends our direction: the peer reads an end after what was written.
+    ///
+    /// # Errors
+    /// The connection is gone already.
+    pub fn finish_writing(&self) -> io::Result<()> {
+        SockRef::from(self).shutdown(Shutdown::Write)
+    }
+
+    /// Makes closing discard what was not sent and reset the connection, so that the peer cannot take a
+    /// truncated message for a whole one.
+    ///
+    /// # Errors
+    /// The connection is gone already.
+    pub fn reset_on_close(&self) -> io::Result<()> {
+        SockRef::from(self).set_linger(Some(std::time::Duration::ZERO))
+    }
+
+    /// Leaves this thread's runtime, to be handed to another one.
+    ///
+    /// # Errors
+    /// The runtime refuses to let the socket go.
+    pub fn detach(self) -> io::Result<Detached> {
+        Ok(match self {
+            Self::Tcp(stream) => Detached::Tcp(stream.into_std()?),
+            Self::Unix(stream) => Detached::Unix(stream.into_std()?),
+        })
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+/// A [`Stream`] between two runtimes.
+#[derive(Debug)]
+pub enum Detached {
+    /// TCP.
+    Tcp(std::net::TcpStream),
+    /// A UNIX stream socket.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Detached {
+    /// Joins the runtime of the calling thread.
+    ///
+    /// # Errors
+    /// The runtime cannot watch the socket.
+    pub fn attach(self) -> io::Result<Stream> {
+        Ok(match self {
+            Self::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
+            Self::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+        })
+    }
+}

@@ -1,0 +1,203 @@
+//! A client's connection: waiting for the next request, serving it, ending well.
+//!
+//! Between two requests a connection is *parked*: it holds its socket, a deadline and little else. Buffers
+//! and the state of an exchange exist only while there is one.
+
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use evenkeel_net::{Peer, Stream};
+
+use crate::exchange;
+use crate::state::{ListenerState, Worker};
+use crate::timers::Deadline;
+
+/// How long a client that still sends is listened to after the last answer, so that it reads that answer
+/// before it learns that nobody listens (RFC 9112 §9.6).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Bytes of later requests that are read ahead while one is served.
+const READ_AHEAD: usize = 64 * 1024;
+
+/// A client's connection.
+pub(crate) struct Connection {
+    pub(crate) worker: Rc<Worker>,
+    /// The listener as the current request sees it.
+    pub(crate) listener: Rc<ListenerState>,
+    generation: u64,
+    pub(crate) stream: Stream,
+    /// The peer's address as text, without its port.
+    pub(crate) client: Rc<str>,
+    address: Option<IpAddr>,
+    pub(crate) deadline: Deadline,
+    /// Bytes that were read and not used yet: the start of a body or of later requests.
+    pub(crate) carry: Vec<u8>,
+    /// Whether the client has said that it will send nothing more.
+    pub(crate) half_closed: bool,
+    has_served: bool,
+    /// Whether the listener is gone from the configuration.
+    retired: bool,
+}
+
+/// What becomes of a connection after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It waits for the next request.
+    Keep,
+    /// It is closed.
+    Close,
+    /// It is closed once the client has had time to read the answer.
+    Linger,
+    /// It is reset, so that what was sent is not taken for a whole answer.
+    Reset,
+}
+
+impl Connection {
+    pub(crate) fn new(worker: Rc<Worker>, listener: Rc<ListenerState>, stream: Stream, peer: Peer) -> Self {
+        let address = match peer {
+            Peer::Tcp(address) => Some(address.ip().to_canonical()),
+            Peer::Unix => None,
+        };
+        Self {
+            deadline: worker.timers.deadline(),
+            generation: worker.generation.get(),
+            worker,
+            listener,
+            stream,
+            client: address.map_or_else(|| "unix:".into(), |address| address.to_string().into()),
+            address,
+            carry: Vec::new(),
+            half_closed: false,
+            has_served: false,
+            retired: false,
+        }
+    }
+
+    /// Whether the peer's word about clients counts.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.address.is_some_and(|address| self.listener.trust.trusts(address))
+    }
+
+    /// Whether no further request is taken after the current one.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.half_closed || self.retired || self.worker.draining.get()
+    }
+
+    /// Takes up the newest snapshot.
+    fn refresh(&mut self) {
+        if self.generation == self.worker.generation.get() {
+            return;
+        }
+        self.generation = self.worker.generation.get();
+        match self.worker.listener(&self.listener.shared) {
+            Some(listener) => self.listener = listener,
+            None => self.retired = true,
+        }
+    }
+
+    /// Waits, parked, until something arrives. `false` when nothing will.
+    async fn wait(&mut self) -> bool {
+        if !self.carry.is_empty() {
+            return true;
+        }
+        self.carry = Vec::new();
+        let timeouts = &self.listener.settings.timeouts;
+        let patience = if self.has_served { timeouts.idle } else { timeouts.header };
+        self.deadline.set(Instant::now() + patience);
+        std::future::poll_fn(|cx| {
+            if self.stream.poll_read_ready(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            self.refresh();
+            if self.is_ending() || self.deadline.poll(cx).is_ready() {
+                return Poll::Ready(false);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Notices, while an endpoint works, whether the client is still there. Bytes of later requests are read
+    /// ahead, up to a bound.
+    ///
+    /// # Errors
+    /// The client has reset the connection.
+    pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while !self.half_closed && self.carry.len() < READ_AHEAD {
+            match self.stream.poll_read_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => return Ok(()),
+            }
+            let input = &mut *self.worker.scratch.borrow_mut().input;
+            match self.stream.try_read(input) {
+                Ok(0) => self.half_closed = true,
+                Ok(read) => self.carry.extend_from_slice(input.get(..read).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends an answer of ours. `false` when the client did not take it.
+    pub(crate) async fn send(&mut self, mut bytes: &[u8]) -> bool {
+        self.deadline.set(Instant::now() + self.listener.settings.timeouts.stall);
+        std::future::poll_fn(|cx| {
+            while !bytes.is_empty() {
+                match self.stream.poll_write(cx, bytes) {
+                    Poll::Ready(Ok(written)) if written > 0 => {
+                        bytes = bytes.get(written..).unwrap_or_default()
+                    }
+                    Poll::Ready(_) => return Poll::Ready(false),
+                    Poll::Pending => return self.deadline.poll(cx).map(|()| false),
+                }
+            }
+            Poll::Ready(true)
+        })
+        .await
+    }
+
+    /// Reads and discards for a while, so that closing does not destroy the answer on its way.
+    async fn linger(&mut self) {
+        if self.half_closed || self.stream.finish_writing().is_err() {
+            return;
+        }
+        self.deadline.set(Instant::now() + LINGER);
+        std::future::poll_fn(|cx| {
+            loop {
+                if self.deadline.poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                let input = &mut *self.worker.scratch.borrow_mut().input;
+                match self.stream.poll_read(cx, input) {
+                    Poll::Ready(Ok(read)) if read > 0 => {}
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await;
+    }
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve(mut connection: Connection) {
+    while connection.wait().await {
+        connection.refresh();
+        // On the heap, and gone again before the connection is parked.
+        match Box::pin(exchange::run(&mut connection)).await {
+            Next::Keep => {}
+            Next::Close if !connection.stream.has_event() && connection.carry.is_empty() => return,
+            Next::Close | Next::Linger => return Box::pin(connection.linger()).await,
+            Next::Reset => {
+                // It is gone already if this fails.
+                let _ = connection.stream.reset_on_close();
+                return;
+            }
+        }
+        connection.has_served = true;
+    }
+}

@@ -1,0 +1,150 @@
+//! Forwarding: pick an endpoint, attempt, and on failure retry or give up.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use evenkeel_http1::Framing;
+use evenkeel_policy::endpoint::EndpointId;
+use evenkeel_policy::rejection::Rejection;
+use evenkeel_policy::retry::{self, Attempted, Decision, Failure};
+use evenkeel_telemetry::RetryReason;
+
+use crate::attempt::{Attempt, Ended, InFlight};
+use crate::body::Relay;
+use crate::connection::{Connection, Next};
+use crate::exchange::{reject, reject_fault};
+use crate::record::Record;
+use crate::state::{Destination, UpstreamState, Worker};
+
+/// The body of a request that did not arrive with its head.
+pub(crate) struct Upload {
+    pub(crate) relay: Relay,
+    /// Whether some of it went to an endpoint, so that it cannot be sent again.
+    pub(crate) is_begun: bool,
+    /// Bytes it may have.
+    pub(crate) limit: Option<u64>,
+}
+
+/// Forwards a request to an endpoint of `destination`, to several in turn if need be.
+pub(crate) async fn run(connection: &mut Connection, mut record: Record, destination: &Destination) -> Next {
+    let upstream = destination.upstream.clone();
+    record.series = Some(destination.series.clone());
+    record.upstream = Some(upstream.clone());
+    upstream.budget.borrow_mut().deposit(Instant::now());
+    let mut upload = match prepare_upload(connection, &mut record) {
+        Ok(upload) => upload,
+        Err(Unprepared::TooLarge) => return reject(connection, record, Rejection::BodyTooLarge, None).await,
+        Err(Unprepared::Faulty(fault)) => return reject_fault(connection, record, fault).await,
+    };
+    let mut tried = Vec::new();
+    let mut last: Option<Rejection> = None;
+    loop {
+        let worker = connection.worker.clone();
+        let (id, endpoint) = match upstream.pick(&worker, &tried) {
+            Ok(picked) => picked,
+            Err(ineligible) => {
+                // What the last endpoint did says more than that there was no other one.
+                let rejection = last.unwrap_or_else(|| ineligible.rejection());
+                let detail = last.is_none().then(|| ineligible.to_string());
+                return reject(connection, record, rejection, detail.as_deref()).await;
+            }
+        };
+        record.attempts += 1;
+        record.endpoint = Some(endpoint.clone());
+        let in_flight = InFlight::begin(endpoint.clone());
+        let retries = Retries { worker: &worker, upstream: &upstream, tried: &mut tried, id };
+        let attempt = Attempt { connection, record: &mut record, upload: &mut upload, in_flight, retries };
+        match attempt.run().await {
+            Ended::Answered(next) => return next,
+            Ended::Client(rejection) => {
+                record.rejection = Some(rejection);
+                return Next::Close;
+            }
+            Ended::Faulty(fault) => return reject_fault(connection, record, fault).await,
+            Ended::Rejected(rejection, detail) => return reject(connection, record, rejection, detail).await,
+            Ended::StatusToRetry => {}
+            Ended::Failed(failure, rejection, sent) => {
+                if matches!(failure, Failure::Connect | Failure::ConnectTimeout | Failure::Reset) {
+                    endpoint.shared.suspect();
+                }
+                last = Some(rejection);
+                let mut retries = Retries { worker: &worker, upstream: &upstream, tried: &mut tried, id };
+                if !retries.allow(failure, &record, &upload, sent) {
+                    return reject(connection, record, rejection, None).await;
+                }
+            }
+        }
+    }
+}
+
+enum Unprepared {
+    TooLarge,
+    Faulty(evenkeel_http1::Fault),
+}
+
+/// Puts a body that is there already behind the head, so that both go out, and out again, together.
+fn prepare_upload(connection: &mut Connection, record: &mut Record) -> Result<Upload, Unprepared> {
+    let limit = connection.listener.settings.limits.body_bytes;
+    let framing = record.request.framing.unwrap_or(Framing::None);
+    let chunked = framing == Framing::Chunked;
+    if matches!((framing, limit), (Framing::Length(length), Some(limit)) if length > limit) {
+        return Err(Unprepared::TooLarge);
+    }
+    let mut relay = Relay::new(framing, chunked);
+    if !relay.is_read() && !connection.carry.is_empty() {
+        let head = record.request.bytes.len();
+        let taken = relay.encode(&connection.carry, &mut record.request.bytes).map_err(Unprepared::Faulty)?;
+        if limit.is_some_and(|limit| relay.bytes > limit) {
+            return Err(Unprepared::TooLarge);
+        }
+        if relay.is_read() {
+            connection.carry.drain(..taken);
+            record.bytes_in += relay.bytes;
+            record.request.framing = Some(Framing::None);
+        } else {
+            record.request.bytes.truncate(head);
+            relay = Relay::new(framing, chunked);
+        }
+    }
+    Ok(Upload { relay, is_begun: false, limit })
+}
+
+/// What decides whether a request is tried again.
+pub(crate) struct Retries<'a> {
+    worker: &'a Rc<Worker>,
+    upstream: &'a Rc<UpstreamState>,
+    tried: &'a mut Vec<EndpointId>,
+    id: EndpointId,
+}
+
+impl Retries<'_> {
+    pub(crate) fn upstream(&self) -> &Rc<UpstreamState> {
+        self.upstream
+    }
+
+    /// Whether to try again elsewhere after this failure; if so, it is paid for and counted.
+    pub(crate) fn allow(&mut self, failure: Failure, record: &Record, upload: &Upload, sent: bool) -> bool {
+        self.tried.push(self.id);
+        if !self.upstream.has_another(self.worker, self.tried) {
+            return false;
+        }
+        let attempted = Attempted {
+            repeatable: !sent || record.request.idempotent,
+            body_replayable: !upload.is_begun,
+            response_started: false,
+            attempts: record.attempts,
+        };
+        let rules = &self.upstream.settings.retry;
+        let budget = &mut self.upstream.budget.borrow_mut();
+        if retry::decide(rules, failure, &attempted, budget, Instant::now()) != Decision::Retry {
+            return false;
+        }
+        self.upstream.series.retry(match failure {
+            Failure::Connect | Failure::ConnectTimeout => RetryReason::Connect,
+            Failure::Reset => RetryReason::Reset,
+            Failure::AttemptTimeout => RetryReason::Timeout,
+            Failure::Status(_) => RetryReason::Status,
+        });
+        true
+    }
+}

@@ -1,0 +1,24 @@
+//! The data path: what happens to a connection and to each request on it.
+//!
+//! Read in this order: `worker` (a thread and its runtime), `listener` (accept), `connection` (wait for
+//! requests), `exchange` (one request, start to end), `forward` (pick, attempt, retry or give up),
+//! `attempt` (one endpoint). Beside them: `state` (what a worker owns), `heads` and `body` (what travels),
+//! `rejection` (what we answer ourselves), `record` (what is kept of an exchange), `pool`, `timers`.
+
+mod attempt;
+mod body;
+mod connection;
+pub mod deployment;
+mod exchange;
+mod forward;
+mod heads;
+mod listener;
+mod pool;
+mod record;
+mod rejection;
+mod state;
+mod timers;
+mod worker;
+
+pub use deployment::{Deployment, SharedEndpoint, SharedListener};
+pub use worker::Workers;

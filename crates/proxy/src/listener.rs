@@ -1,0 +1,153 @@
+//! Accepting: take connections, limit them, spread them over the workers.
+//!
+//! All workers accept from one socket, so no connection is lost with a worker's own queue. One that gets
+//! more than its share hands the connection over.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use evenkeel_net::{Peer, Stream};
+use evenkeel_policy::rejection::Rejection;
+use tracing::{error, info, warn};
+
+use crate::connection::{self, Connection};
+use crate::deployment::SharedListener;
+use crate::rejection;
+use crate::state::{ListenerState, Worker};
+use crate::worker::{Handover, Place};
+
+/// How long accepting rests when the process is out of file descriptors or memory.
+const REST: Duration = Duration::from_millis(100);
+/// How often that is said.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+
+/// One connection in its listener's count, for as long as it lives.
+struct Open {
+    worker: Rc<Worker>,
+    listener: Rc<ListenerState>,
+    _place: Place,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.listener.shared.open.fetch_sub(1, Relaxed);
+        self.listener.series.connection_closed();
+        let left = self.worker.connections.get() - 1;
+        self.worker.connections.set(left);
+        if left == 0 {
+            self.worker.idle.notify_one();
+        }
+    }
+}
+
+/// Accepts on one listener until aborted.
+pub(crate) async fn accept(worker: Rc<Worker>, shared: Arc<SharedListener>) {
+    let acceptor = loop {
+        match shared.listener.acceptor() {
+            Ok(acceptor) => break acceptor,
+            Err(error) => {
+                error!(listener = %shared.listener.address(), %error, "cannot listen yet, trying again");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    };
+    let mut said: Option<Instant> = None;
+    loop {
+        match acceptor.accept().await {
+            Ok((stream, peer)) => {
+                if said.take().is_some() {
+                    info!(listener = %shared.listener.address(), "accepting again");
+                }
+                admit(&worker, &shared, stream, peer);
+            }
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) => {
+                if let Some(listener) = worker.listener(&shared) {
+                    listener.series.accept_error();
+                    listener.series.accept_paused();
+                }
+                if said.is_none_or(|said| said.elapsed() > SAY_EVERY) {
+                    said = Some(Instant::now());
+                    warn!(
+                        listener = %shared.listener.address(), %error,
+                        "cannot accept connections, trying again every {REST:?}; \
+                         raise the limit of open files (ulimit -n, LimitNOFILE) if this goes on"
+                    );
+                }
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}
+
+/// Whether the error says nothing about the next connection (accept(2)).
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::ConnectionRefused
+            | Kind::Interrupted
+            | Kind::WouldBlock
+            | Kind::PermissionDenied
+            | Kind::InvalidInput
+            | Kind::NotConnected
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+            | Kind::TimedOut
+    )
+}
+
+/// Serves a connection here, or hands it to a worker with fewer, or refuses it.
+fn admit(worker: &Rc<Worker>, shared: &Arc<SharedListener>, stream: Stream, peer: Peer) {
+    let Some(listener) = worker.listener(shared) else { return };
+    if shared.open.fetch_add(1, Relaxed) >= listener.settings.limits.connections {
+        shared.open.fetch_sub(1, Relaxed);
+        listener.series.connection_refused();
+        listener.series.rejection(Rejection::ConnectionLimit);
+        return rejection::refuse(&stream, Rejection::ConnectionLimit);
+    }
+    let Some(other) = worker.peers.less_busy_than(worker.index) else {
+        let place = worker.peers.place(worker.index);
+        return start(worker, listener, stream, peer, place);
+    };
+    let place = worker.peers.place(other);
+    let handed = stream.detach().map(|stream| {
+        worker.peers.hand_over(other, Handover { stream, peer, listener: shared.clone(), place })
+    });
+    match handed {
+        Ok(Ok(())) => {}
+        Ok(Err(handover)) => {
+            take_over(worker, Handover { place: worker.peers.place(worker.index), ..handover })
+        }
+        Err(_) => {
+            shared.open.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+/// Serves a connection that another worker accepted.
+pub(crate) fn take_over(worker: &Rc<Worker>, handover: Handover) {
+    match (worker.listener(&handover.listener), handover.stream.attach()) {
+        (Some(listener), Ok(stream)) => start(worker, listener, stream, handover.peer, handover.place),
+        _ => {
+            handover.listener.open.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+fn start(worker: &Rc<Worker>, listener: Rc<ListenerState>, stream: Stream, peer: Peer, place: Place) {
+    worker.connections.set(worker.connections.get() + 1);
+    listener.series.connection_opened();
+    let open = Open { worker: worker.clone(), listener: listener.clone(), _place: place };
+    let connection = Connection::new(worker.clone(), listener, stream, peer);
+    tokio::task::spawn_local(async move {
+        let _open = open;
+        connection::serve(connection).await;
+    });
+}
