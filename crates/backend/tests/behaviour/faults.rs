@@ -1,0 +1,103 @@
+//! `/chaos` at run time.
+
+use bytes::Bytes;
+use evenkeel_backend::Ending;
+use http::{Method, Request, StatusCode};
+use serde_json::json;
+use tokio::net::TcpStream;
+
+use crate::client::{Client, get, post, until_metric};
+use crate::running::{options, start};
+
+#[tokio::test]
+async fn commands_come_as_query_json_or_form() {
+    let server = start(options()).await;
+    let mut client = Client::connect(server.address).await;
+    let quiet = json!({"slow_ms": 0, "fail_percent": 0.0, "hang": false, "healthz": true});
+    assert_eq!(client.get("/chaos").await.json(), quiet);
+    assert_eq!(client.send(Method::POST, "/chaos?mode=slow&ms=1", "").await.json()["slow_ms"], 1);
+    let body = r#"{"mode": "fail", "percent": 20, "healthz": false}"#;
+    let faults = client.send(Method::PUT, "/chaos", body).await.json();
+    assert_eq!(faults, json!({"slow_ms": 1, "fail_percent": 20.0, "hang": false, "healthz": false}));
+    assert_eq!(client.get("/chaos").await.json(), faults);
+    assert_eq!(client.send(Method::POST, "/chaos", "mode=reset\n").await.json(), quiet);
+    for (path, body, reason) in [
+        ("/chaos", "", "mode is missing"),
+        ("/chaos", "{oops", "not JSON"),
+        ("/chaos?mode=slow", "", "slow takes ms"),
+        ("/chaos?mode=tired", "", "expected slow, fail, hang, dead or reset"),
+    ] {
+        let answer = client.send(Method::POST, path, body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {body}");
+        assert!(answer.text().contains(reason), "{}", answer.text());
+    }
+    assert_eq!(client.get("/chaos").await.json(), quiet, "a bad command changes nothing");
+}
+
+#[tokio::test]
+async fn failing_fails_that_share_and_health_as_told() {
+    let server = start(options()).await;
+    let mut client = Client::connect(server.address).await;
+    client.send(Method::POST, "/chaos?mode=fail&percent=30", "").await;
+    let mut failed = 0;
+    for _ in 0..1_000 {
+        failed += u32::from(client.get("/").await.status == StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    // Five standard deviations around 300, and the seed is fixed.
+    assert!((228..=372).contains(&failed), "{failed}");
+    client.send(Method::POST, "/chaos?mode=fail", "").await;
+    assert_eq!(client.get("/healthz").await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    client.send(Method::POST, "/chaos?mode=fail&healthz=off", "").await;
+    assert_eq!(client.get("/healthz").await.status, StatusCode::OK);
+    let answer = client.get("/items/1").await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(answer.text().contains("chaos"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn slow_delays_all_but_chaos_itself() {
+    let server = start(options()).await;
+    post(server.address, "/chaos?mode=slow&ms=600000").await;
+    let slow = tokio::spawn(get(server.address, "/"));
+    until_metric(server.address, "requests_total", 1).await;
+    assert!(!slow.is_finished());
+    post(server.address, "/chaos?mode=reset").await;
+    assert_eq!(get(server.address, "/").await.status, StatusCode::OK);
+    slow.abort();
+}
+
+#[tokio::test]
+async fn a_hung_request_is_never_answered() {
+    let server = start(options()).await;
+    post(server.address, "/chaos?mode=hang").await;
+    let mut client = Client::connect(server.address).await;
+    let hung = tokio::spawn(async move {
+        client.open(Request::get("/").body(Bytes::new()).unwrap()).await.map(|response| response.status())
+    });
+    until_metric(server.address, "requests_total", 1).await;
+    assert!(get(server.address, "/chaos").await.json()["hang"].as_bool().unwrap());
+    assert!(!hung.is_finished());
+    post(server.address, "/chaos?mode=reset").await;
+    let error = hung.await.unwrap().unwrap_err();
+    assert!(error.is_incomplete_message(), "{error:?}");
+    assert_eq!(get(server.address, "/").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn dead_cuts_listener_and_connections_on_all_threads() {
+    let server = start(evenkeel_backend::Options { threads: 3, ..options() }).await;
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        let mut client = Client::connect(server.address).await;
+        assert_eq!(client.get("/").await.status, StatusCode::OK);
+        clients.push(client);
+    }
+    let mut killer = Client::connect(server.address).await;
+    let killed = killer.open(Request::post("/chaos?mode=dead").body(Bytes::new()).unwrap()).await;
+    assert!(killed.is_err(), "nothing is answered any more");
+    assert_eq!(server.task.await.unwrap(), Ending::Died);
+    assert!(TcpStream::connect(server.address).await.is_err());
+    for mut client in clients {
+        assert!(client.open(Request::get("/").body(Bytes::new()).unwrap()).await.is_err());
+    }
+}
