@@ -6,6 +6,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use evenkeel_net::{Peer, Stream};
 use crate::exchange;
 use crate::state::{ListenerState, Worker};
 use crate::timers::Deadline;
+use crate::worker::Place;
 
 /// How long a client that still sends is listened to after the last answer, so that it reads that answer
 /// before it learns that nobody listens (RFC 9112 §9.6).
@@ -27,11 +29,11 @@ pub(crate) struct Connection {
     pub(crate) worker: Rc<Worker>,
     /// The listener as the current request sees it.
     pub(crate) listener: Rc<ListenerState>,
-    generation: u64,
     pub(crate) stream: Stream,
-    /// The peer's address as text, without its port.
-    pub(crate) client: Rc<str>,
-    address: Option<IpAddr>,
+    _place: Place,
+    /// The peer's address; `None` on a UNIX socket.
+    pub(crate) client: Option<IpAddr>,
+    generation: u32,
     pub(crate) deadline: Deadline,
     /// Bytes that were read and not used yet: the start of a body or of later requests.
     pub(crate) carry: Vec<u8>,
@@ -56,8 +58,17 @@ pub(crate) enum Next {
 }
 
 impl Connection {
-    pub(crate) fn new(worker: Rc<Worker>, listener: Rc<ListenerState>, stream: Stream, peer: Peer) -> Self {
-        let address = match peer {
+    /// Takes up a connection, counted already in its listener's total and in `place`.
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        listener: Rc<ListenerState>,
+        stream: Stream,
+        peer: Peer,
+        place: Place,
+    ) -> Self {
+        worker.connections.set(worker.connections.get() + 1);
+        listener.series.connection_opened();
+        let client = match peer {
             Peer::Tcp(address) => Some(address.ip().to_canonical()),
             Peer::Unix => None,
         };
@@ -67,8 +78,8 @@ impl Connection {
             worker,
             listener,
             stream,
-            client: address.map_or_else(|| "unix:".into(), |address| address.to_string().into()),
-            address,
+            _place: place,
+            client,
             carry: Vec::new(),
             half_closed: false,
             has_served: false,
@@ -78,7 +89,7 @@ impl Connection {
 
     /// Whether the peer's word about clients counts.
     pub(crate) fn is_trusted(&self) -> bool {
-        self.address.is_some_and(|address| self.listener.trust.trusts(address))
+        self.client.is_some_and(|client| self.listener.trust.trusts(client))
     }
 
     /// Whether no further request is taken after the current one.
@@ -181,23 +192,35 @@ impl Connection {
         })
         .await;
     }
+
+    /// Serves the connection until it ends. By reference: a future holds its arguments twice, and there are many.
+    pub(crate) async fn serve(&mut self) {
+        while self.wait().await {
+            self.refresh();
+            // On the heap, and gone again before the connection is parked.
+            match Box::pin(exchange::run(self)).await {
+                Next::Keep => {}
+                Next::Close if !self.stream.has_event() && self.carry.is_empty() => return,
+                Next::Close | Next::Linger => return Box::pin(self.linger()).await,
+                Next::Reset => {
+                    // It is gone already if this fails.
+                    let _ = self.stream.reset_on_close();
+                    return;
+                }
+            }
+            self.has_served = true;
+        }
+    }
 }
 
-/// Serves a connection until it ends.
-pub(crate) async fn serve(mut connection: Connection) {
-    while connection.wait().await {
-        connection.refresh();
-        // On the heap, and gone again before the connection is parked.
-        match Box::pin(exchange::run(&mut connection)).await {
-            Next::Keep => {}
-            Next::Close if !connection.stream.has_event() && connection.carry.is_empty() => return,
-            Next::Close | Next::Linger => return Box::pin(connection.linger()).await,
-            Next::Reset => {
-                // It is gone already if this fails.
-                let _ = connection.stream.reset_on_close();
-                return;
-            }
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.listener.shared.open.fetch_sub(1, Relaxed);
+        self.listener.series.connection_closed();
+        let left = self.worker.connections.get() - 1;
+        self.worker.connections.set(left);
+        if left == 0 {
+            self.worker.idle.notify_one();
         }
-        connection.has_served = true;
     }
 }

@@ -204,7 +204,7 @@ fn understand(connection: &Connection, head: &[u8], parser: &HeadParser, started
         },
     });
     let sender = Sender {
-        client: &connection.client,
+        client: connection.client,
         trusted: connection.is_trusted(),
         scheme: "http",
         own_host: &connection.listener.own_host,

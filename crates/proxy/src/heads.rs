@@ -3,6 +3,8 @@
 //! Fields keep their order, case and spelling. What belongs to one connection stays behind, what strangers
 //! say about themselves is replaced. Runs of fields that stay are copied at once.
 
+use std::io::Write;
+use std::net::IpAddr;
 use std::ops::Range;
 
 use evenkeel_http1::request::{Meaning, RequestLine};
@@ -12,8 +14,8 @@ use evenkeel_policy::rng::Rng;
 
 /// What we add to a request.
 pub(crate) struct Sender<'a> {
-    /// The peer's address as text.
-    pub(crate) client: &'a str,
+    /// The peer's address; `None` on a UNIX socket.
+    pub(crate) client: Option<IpAddr>,
     /// Whether its `X-Forwarded-*`, `Forwarded` and `X-Request-Id` are believed.
     pub(crate) trusted: bool,
     /// `http` or `https`.
@@ -47,6 +49,34 @@ fn copy_fields(output: &mut Vec<u8>, head: &[u8], fields: &[Field], mut keep: im
         }
     }
     flush(&mut run, head.len().saturating_sub(2));
+}
+
+/// How the peer of a UNIX socket is named, as nginx does.
+pub(crate) const UNIX_PEER: &str = "unix:";
+
+/// Appends an address as text.
+fn append_address(output: &mut Vec<u8>, address: Option<IpAddr>) {
+    match address {
+        None => output.extend_from_slice(UNIX_PEER.as_bytes()),
+        Some(IpAddr::V4(address)) => {
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                if place > 0 {
+                    output.push(b'.');
+                }
+                if octet >= 100 {
+                    output.push(b'0' + octet / 100);
+                }
+                if octet >= 10 {
+                    output.push(b'0' + octet / 10 % 10);
+                }
+                output.push(b'0' + octet % 10);
+            }
+        }
+        Some(address) => {
+            // A vector takes everything.
+            let _ = write!(output, "{address}");
+        }
+    }
 }
 
 /// Appends a piece; says where it is.
@@ -123,7 +153,7 @@ pub(crate) fn write_request(
             output.extend_from_slice(b", ");
         }
     }
-    output.extend_from_slice(sender.client.as_bytes());
+    append_address(output, sender.client);
     if !has_proto {
         output.extend_from_slice(b"\r\nX-Forwarded-Proto: ");
         output.extend_from_slice(sender.scheme.as_bytes());
@@ -231,7 +261,8 @@ mod tests {
         parser.parse(head, 1 << 16, LineEnds::Strict).unwrap().unwrap();
         let line = RequestLine::parse(parser.start_line(head).unwrap()).unwrap();
         let meaning = Meaning::parse(&line, head, parser.fields()).unwrap();
-        let sender = Sender { client: "192.0.2.1", trusted, scheme: "http", own_host: "proxy" };
+        let sender =
+            Sender { client: Some([192, 0, 2, 1].into()), trusted, scheme: "http", own_host: "proxy" };
         let mut output = Vec::new();
         let mut rng = Rng::new(1);
         let spans = write_request(&mut output, &line, &meaning, head, parser.fields(), &sender, &mut rng);
@@ -261,6 +292,15 @@ mod tests {
             "GET / HTTP/1.1\r\nHost: proxy\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2, 192.0.2.1\r\n\
              X-Forwarded-Host: proxy\r\nX-Request-Id: ID\r\nVia: 1.0 evenkeel\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn addresses_are_written_as_the_standard_library_does() {
+        for text in ["0.0.0.0", "127.0.0.1", "10.20.30.40", "255.199.100.9", "::1", "2001:db8::ff"] {
+            let mut output = Vec::new();
+            append_address(&mut output, Some(text.parse().unwrap()));
+            assert_eq!(String::from_utf8(output).unwrap(), text);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use evenkeel_net::{Peer, Stream};
 use evenkeel_policy::rejection::Rejection;
 use tracing::{error, info, warn};
 
-use crate::connection::{self, Connection};
+use crate::connection::Connection;
 use crate::deployment::SharedListener;
 use crate::rejection;
 use crate::state::{ListenerState, Worker};
@@ -23,25 +23,6 @@ use crate::worker::{Handover, Place};
 const REST: Duration = Duration::from_millis(100);
 /// How often that is said.
 const SAY_EVERY: Duration = Duration::from_secs(5);
-
-/// One connection in its listener's count, for as long as it lives.
-struct Open {
-    worker: Rc<Worker>,
-    listener: Rc<ListenerState>,
-    _place: Place,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.listener.shared.open.fetch_sub(1, Relaxed);
-        self.listener.series.connection_closed();
-        let left = self.worker.connections.get() - 1;
-        self.worker.connections.set(left);
-        if left == 0 {
-            self.worker.idle.notify_one();
-        }
-    }
-}
 
 /// Accepts on one listener until aborted.
 pub(crate) async fn accept(worker: Rc<Worker>, shared: Arc<SharedListener>) {
@@ -142,12 +123,6 @@ pub(crate) fn take_over(worker: &Rc<Worker>, handover: Handover) {
 }
 
 fn start(worker: &Rc<Worker>, listener: Rc<ListenerState>, stream: Stream, peer: Peer, place: Place) {
-    worker.connections.set(worker.connections.get() + 1);
-    listener.series.connection_opened();
-    let open = Open { worker: worker.clone(), listener: listener.clone(), _place: place };
-    let connection = Connection::new(worker.clone(), listener, stream, peer);
-    tokio::task::spawn_local(async move {
-        let _open = open;
-        connection::serve(connection).await;
-    });
+    let mut connection = Connection::new(worker.clone(), listener, stream, peer, place);
+    tokio::task::spawn_local(async move { connection.serve().await });
 }

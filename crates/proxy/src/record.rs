@@ -2,22 +2,24 @@
 //!
 //! Invariant: every exchange is recorded exactly once, when its record is dropped, however it ended.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use evenkeel_policy::rejection::Rejection;
-use evenkeel_telemetry::{Method, RouteSeries};
+use evenkeel_telemetry::{Client, Method, RouteSeries};
 
 use crate::connection::Connection;
 use crate::exchange::Request;
+use crate::heads::UNIX_PEER;
 use crate::state::{EndpointState, ListenerState, RouteState, UpstreamState, Worker};
 
 /// One exchange, while it runs.
 pub(crate) struct Record {
     worker: Rc<Worker>,
     listener: Rc<ListenerState>,
-    client: Rc<str>,
+    client: Option<IpAddr>,
     started: Instant,
     /// Empty until a request was understood.
     pub(crate) request: Request,
@@ -42,7 +44,7 @@ impl Record {
         Self {
             worker: connection.worker.clone(),
             listener: connection.listener.clone(),
-            client: connection.client.clone(),
+            client: connection.client,
             started,
             bytes_in: request.received as u64,
             request,
@@ -86,7 +88,7 @@ impl Drop for Record {
         access.record(&evenkeel_telemetry::Record {
             time: SystemTime::now() - duration,
             request_id: self.request.id(),
-            client: (&*self.client).into(),
+            client: self.client.map_or(Client::Text(UNIX_PEER), Client::Ip),
             listener: &self.listener.settings.name,
             route: self.route.as_ref().map_or("", |route| &route.name),
             method: self.request.method(),

@@ -42,7 +42,7 @@ pub(crate) struct Worker {
     pub(crate) access: RefCell<AccessWriter>,
     pub(crate) snapshot: RefCell<Rc<Snapshot>>,
     /// Grows with every snapshot, so that a connection knows cheaply that there is a new one.
-    pub(crate) generation: Cell<u64>,
+    pub(crate) generation: Cell<u32>,
     pub(crate) draining: Cell<bool>,
     /// Connections being served, and the signal that the last one ended.
     pub(crate) connections: Cell<usize>,
@@ -136,7 +136,7 @@ impl Worker {
         let old = self.snapshot.borrow().clone();
         let snapshot = Snapshot::new(deployment, telemetry, &old);
         *self.snapshot.borrow_mut() = Rc::new(snapshot);
-        self.generation.set(self.generation.get() + 1);
+        self.generation.set(self.generation.get().wrapping_add(1));
     }
 
     /// The state of a listener in the current snapshot.

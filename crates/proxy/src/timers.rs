@@ -9,16 +9,17 @@
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 
 /// All deadlines of one worker.
-#[derive(Default)]
 pub(crate) struct Timers {
+    start: Instant,
     queue: RefCell<Queue>,
 }
 
@@ -26,37 +27,51 @@ pub(crate) struct Timers {
 struct Queue {
     entries: Slab<Entry>,
     /// Times at which to look at an entry: `(when, key, the entry's birth)`.
-    looks: BinaryHeap<Reverse<(Instant, usize, u64)>>,
-    births: u64,
+    looks: BinaryHeap<Reverse<(Tick, u32, u32)>>,
+    births: u32,
     /// What the driver sleeps until, and how to wake it earlier.
-    armed: Option<Instant>,
+    armed: Option<Tick>,
     driver: Option<Waker>,
 }
 
+/// Nanoseconds since the queue was made: half the size of an [`Instant`], and there are many of them.
+type Tick = NonZeroU64;
+
 struct Entry {
-    birth: u64,
-    deadline: Option<Instant>,
+    deadline: Option<Tick>,
     /// The earliest look that is queued for this entry.
-    look: Option<Instant>,
-    expired: bool,
+    look: Option<Tick>,
     waker: Option<Waker>,
+    birth: u32,
+    expired: bool,
 }
 
 /// One deadline of one task; off until [`Deadline::set`].
 pub(crate) struct Deadline {
     timers: Rc<Timers>,
-    key: usize,
+    key: u32,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self { start: Instant::now(), queue: RefCell::default() }
+    }
 }
 
 impl Timers {
+    fn tick(&self, at: Instant) -> Tick {
+        let nanos = at.saturating_duration_since(self.start).as_nanos();
+        Tick::MIN.saturating_add(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
     /// A deadline for the task that will poll it.
     pub(crate) fn deadline(self: &Rc<Self>) -> Deadline {
         let mut queue = self.queue.borrow_mut();
-        queue.births += 1;
+        queue.births = queue.births.wrapping_add(1);
         let birth = queue.births;
         let key =
             queue.entries.insert(Entry { birth, deadline: None, look: None, expired: false, waker: None });
-        Deadline { timers: self.clone(), key }
+        Deadline { timers: self.clone(), key: key as u32 }
     }
 
     /// Wakes every task that waits with a deadline, so that it looks at the state of the worker.
@@ -74,14 +89,15 @@ impl Timers {
 
     fn poll_drive(&self, cx: &mut Context<'_>, mut sleep: Pin<&mut tokio::time::Sleep>) -> Poll<()> {
         loop {
-            let next = self.queue.borrow_mut().fire(Instant::now());
+            let next = self.queue.borrow_mut().fire(self.tick(Instant::now()));
             let mut queue = self.queue.borrow_mut();
             queue.armed = next;
             if !queue.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 queue.driver = Some(cx.waker().clone());
             }
             drop(queue);
-            let until = next.map_or_else(far_future, tokio::time::Instant::from_std);
+            let until =
+                next.map_or_else(far_future, |next| (self.start + Duration::from_nanos(next.get())).into());
             if sleep.deadline() != until {
                 sleep.as_mut().reset(until);
             }
@@ -94,18 +110,18 @@ impl Timers {
 
 /// As long as the runtime's timer can sleep.
 fn far_future() -> tokio::time::Instant {
-    tokio::time::Instant::now() + std::time::Duration::from_secs(86_400 * 365)
+    tokio::time::Instant::now() + Duration::from_secs(86_400 * 365)
 }
 
 impl Queue {
     /// Expires what is due; says when to look next.
-    fn fire(&mut self, now: Instant) -> Option<Instant> {
+    fn fire(&mut self, now: Tick) -> Option<Tick> {
         while let Some(&Reverse((when, key, birth))) = self.looks.peek() {
             if when > now {
                 return Some(when);
             }
             self.looks.pop();
-            let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.birth == birth) else {
+            let Some(entry) = self.entries.get_mut(key as usize).filter(|entry| entry.birth == birth) else {
                 continue;
             };
             if entry.look != Some(when) {
@@ -130,13 +146,15 @@ impl Queue {
         None
     }
 
-    fn look_at(&mut self, when: Instant, key: usize, birth: u64) {
+    fn look_at(&mut self, when: Tick, key: u32, birth: u32) {
         self.looks.push(Reverse((when, key, birth)));
         // Looks of entries that are gone or moved earlier stay behind; they must not outnumber the live ones.
         if self.looks.len() > 2 * self.entries.len() + 1024 {
             let entries = &self.entries;
             self.looks.retain(|Reverse((when, key, birth))| {
-                entries.get(*key).is_some_and(|entry| entry.birth == *birth && entry.look == Some(*when))
+                entries
+                    .get(*key as usize)
+                    .is_some_and(|entry| entry.birth == *birth && entry.look == Some(*when))
             });
         }
         if self.armed.is_none_or(|armed| when < armed) {
@@ -151,8 +169,9 @@ impl Queue {
 impl Deadline {
     /// Arms it, or moves it.
     pub(crate) fn set(&self, when: Instant) {
+        let when = self.timers.tick(when);
         let mut queue = self.timers.queue.borrow_mut();
-        let Some(entry) = queue.entries.get_mut(self.key) else { return };
+        let Some(entry) = queue.entries.get_mut(self.key as usize) else { return };
         entry.deadline = Some(when);
         entry.expired = false;
         if entry.look.is_none_or(|look| when < look) {
@@ -165,7 +184,7 @@ impl Deadline {
     /// Ready once it was reached, until it is set again. Also registers the task for [`Timers::wake_all`].
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.timers.queue.borrow_mut();
-        let Some(entry) = queue.entries.get_mut(self.key) else { return Poll::Pending };
+        let Some(entry) = queue.entries.get_mut(self.key as usize) else { return Poll::Pending };
         if entry.expired {
             return Poll::Ready(());
         }
@@ -178,7 +197,7 @@ impl Deadline {
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        let entry = self.timers.queue.borrow_mut().entries.try_remove(self.key);
+        let entry = self.timers.queue.borrow_mut().entries.try_remove(self.key as usize);
         // Outside the borrow: with the last waker of a task its future may go, deadlines and all.
         drop(entry);
     }
@@ -186,8 +205,6 @@ impl Drop for Deadline {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn poll(deadline: &Deadline) -> bool {
@@ -197,39 +214,38 @@ mod tests {
     #[test]
     fn a_deadline_fires_when_reached_and_not_when_moved_on() {
         let timers = Rc::new(Timers::default());
-        let start = Instant::now();
-        let at = |ms| start + Duration::from_millis(ms);
+        let at = |ms| timers.start + Duration::from_millis(ms);
+        let fire = |ms| timers.queue.borrow_mut().fire(timers.tick(at(ms)));
         let deadline = timers.deadline();
         deadline.set(at(10));
         deadline.set(at(30));
-        assert_eq!(timers.queue.borrow_mut().fire(at(10)), Some(at(30)));
+        assert_eq!(fire(10), Some(timers.tick(at(30))));
         assert!(!poll(&deadline));
-        assert_eq!(timers.queue.borrow_mut().fire(at(30)), None);
+        assert_eq!(fire(30), None);
         assert!(poll(&deadline));
         deadline.set(at(50));
         assert!(!poll(&deadline));
         deadline.set(at(40));
-        timers.queue.borrow_mut().fire(at(40));
+        fire(40);
         assert!(poll(&deadline));
     }
 
     #[test]
     fn a_dropped_deadline_does_not_fire_for_its_successor() {
         let timers = Rc::new(Timers::default());
-        let start = Instant::now();
         let first = timers.deadline();
-        first.set(start);
+        first.set(timers.start);
         drop(first);
         let second = timers.deadline();
-        second.set(start + Duration::from_secs(3));
-        timers.queue.borrow_mut().fire(start + Duration::from_secs(2));
+        second.set(timers.start + Duration::from_secs(3));
+        timers.queue.borrow_mut().fire(timers.tick(timers.start + Duration::from_secs(2)));
         assert!(!poll(&second));
     }
 
     #[test]
     fn looks_stay_bounded() {
         let timers = Rc::new(Timers::default());
-        let start = Instant::now() + Duration::from_secs(3600);
+        let start = timers.start + Duration::from_secs(3600);
         for n in 0..100_000u64 {
             let deadline = timers.deadline();
             deadline.set(start + Duration::from_millis(n));
