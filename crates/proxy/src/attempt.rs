@@ -301,6 +301,7 @@ impl<'a> Flight<'a> {
     /// Moves the request's body from the client to the endpoint.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let Attempt { connection, upload, .. } = &mut self.attempt;
+        let connection = &mut **connection;
         loop {
             match ready!(upload.relay.poll_flush(cx, &self.endpoint.stream)) {
                 Ok(()) if upload.relay.is_done() => return Poll::Pending,

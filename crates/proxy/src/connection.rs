@@ -138,16 +138,12 @@ impl Connection {
     /// The client has reset the connection.
     pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         while !self.half_closed && self.carry.len() < READ_AHEAD {
-            match self.stream.poll_read_ready(cx) {
-                Poll::Ready(ready) => ready?,
-                Poll::Pending => return Ok(()),
-            }
             let input = &mut *self.worker.scratch.borrow_mut().input;
-            match self.stream.try_read(input) {
-                Ok(0) => self.half_closed = true,
-                Ok(read) => self.carry.extend_from_slice(input.get(..read).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+            match self.stream.poll_read(cx, input) {
+                Poll::Ready(Ok(0)) => self.half_closed = true,
+                Poll::Ready(Ok(read)) => self.carry.extend_from_slice(input.get(..read).unwrap_or_default()),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => break,
             }
         }
         Ok(())

@@ -1,8 +1,7 @@
 //! One request and its answer: receive, route, forward or answer, record.
 
-use std::io;
 use std::ops::Range;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use evenkeel_http1::request::{Meaning, RequestLine};
@@ -113,47 +112,46 @@ async fn receive(connection: &mut Connection) -> Received {
     let started = Instant::now();
     let mut parser = HeadParser::default();
     let mut is_timed = false;
-    loop {
-        match read_head(connection, &mut parser, started) {
-            Some(received) => return received,
-            None if !is_timed => {
+    std::future::poll_fn(|cx| {
+        loop {
+            match read_head(cx, connection, &mut parser, started) {
+                Poll::Ready(Some(received)) => return Poll::Ready(received),
+                Poll::Ready(None) => continue,
+                Poll::Pending => {}
+            }
+            if !is_timed {
                 is_timed = true;
                 connection.deadline.set(started + connection.listener.settings.timeouts.header);
             }
-            None => {}
+            ready!(connection.deadline.poll(cx));
+            return Poll::Ready(if connection.carry.is_empty() { Received::Ended } else { Received::Late });
         }
-        let in_time = std::future::poll_fn(|cx| {
-            if connection.stream.poll_read_ready(cx).is_ready() {
-                return Poll::Ready(true);
-            }
-            connection.deadline.poll(cx).map(|()| false)
-        })
-        .await;
-        if !in_time {
-            return if connection.carry.is_empty() { Received::Ended } else { Received::Late };
-        }
-    }
+    })
+    .await
 }
 
-/// Reads what there is. `None` asks for more.
+/// Reads what there is. `None` when that was not the whole head.
 ///
 /// Most heads arrive whole and are read in the worker's buffers; one that does not moves to the connection.
-fn read_head(connection: &mut Connection, parser: &mut HeadParser, started: Instant) -> Option<Received> {
+fn read_head(
+    cx: &mut Context<'_>,
+    connection: &mut Connection,
+    parser: &mut HeadParser,
+    started: Instant,
+) -> Poll<Option<Received>> {
     let worker = connection.worker.clone();
     let scratch = &mut *worker.scratch.borrow_mut();
     let limit = connection.listener.settings.limits.header_bytes;
     let is_new = parser.is_fresh();
     if connection.carry.is_empty() || !is_new {
-        let read = match connection.stream.try_read(&mut scratch.input) {
-            Ok(0) => return Some(Received::Ended),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-            Err(_) => return Some(Received::Ended),
+        let read = match ready!(connection.stream.poll_read(cx, &mut scratch.input)) {
+            Ok(read) if read > 0 => read,
+            _ => return Poll::Ready(Some(Received::Ended)),
         };
         let input = scratch.input.get(..read).unwrap_or_default();
         if is_new {
             scratch.parser.reset();
-            return match scratch.parser.parse(input, limit, LineEnds::Strict) {
+            return Poll::Ready(match scratch.parser.parse(input, limit, LineEnds::Strict) {
                 Ok(Some(length)) => {
                     let (head, rest) = input.split_at(length);
                     connection.carry.extend_from_slice(rest);
@@ -165,11 +163,11 @@ fn read_head(connection: &mut Connection, parser: &mut HeadParser, started: Inst
                     None
                 }
                 Err(fault) => Some(Received::Faulty(fault)),
-            };
+            });
         }
         connection.carry.extend_from_slice(input);
     }
-    match parser.parse(&connection.carry, limit, LineEnds::Strict) {
+    Poll::Ready(match parser.parse(&connection.carry, limit, LineEnds::Strict) {
         Ok(Some(length)) => {
             let rest = connection.carry.split_off(length);
             let head = std::mem::replace(&mut connection.carry, rest);
@@ -177,7 +175,7 @@ fn read_head(connection: &mut Connection, parser: &mut HeadParser, started: Inst
         }
         Ok(None) => None,
         Err(fault) => Some(Received::Faulty(fault)),
-    }
+    })
 }
 
 /// Makes a request of a whole head, and finds its route.
