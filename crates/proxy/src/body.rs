@@ -141,9 +141,9 @@ impl Relay {
         if self.is_flushed() {
             let outcome = match pieces {
                 [] => return Ok(()),
-                [piece] if piece.is_empty() => return Ok(()),
+                [[]] => return Ok(()),
                 [piece] => to.try_write(piece),
-                [first, second, ..] if first.is_empty() => to.try_write(second),
+                [[], second, ..] => to.try_write(second),
                 [first, second, ..] => to.try_write_vectored(&[IoSlice::new(first), IoSlice::new(second)]),
             };
             written = match outcome {

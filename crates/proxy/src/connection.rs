@@ -22,7 +22,7 @@ use crate::worker::Place;
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Bytes of later requests that are read ahead while one is served.
-const READ_AHEAD: usize = 64 * 1024;
+const READ_AHEAD: usize = 16 * 1024;
 
 /// A client's connection.
 pub(crate) struct Connection {
@@ -139,6 +139,8 @@ impl Connection {
     pub(crate) fn poll_watch(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         while !self.half_closed && self.carry.len() < READ_AHEAD {
             let input = &mut *self.worker.scratch.borrow_mut().input;
+            let room = READ_AHEAD - self.carry.len();
+            let input = input.get_mut(..room).unwrap_or_default();
             match self.stream.poll_read(cx, input) {
                 Poll::Ready(Ok(0)) => self.half_closed = true,
                 Poll::Ready(Ok(read)) => self.carry.extend_from_slice(input.get(..read).unwrap_or_default()),

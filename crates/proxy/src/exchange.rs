@@ -98,6 +98,7 @@ pub(crate) async fn run(connection: &mut Connection) -> Next {
 }
 
 /// What came of waiting for a request.
+#[allow(clippy::large_enum_variant)] // made once per request and taken apart at once
 enum Received {
     Request(Record, Option<std::rc::Rc<RouteState>>),
     Faulty(Fault),

@@ -23,6 +23,8 @@ pub(crate) struct Upload {
     pub(crate) is_begun: bool,
     /// Bytes it may have.
     pub(crate) limit: Option<u64>,
+    /// By when an answer must begin, over all attempts; known once the request was sent whole.
+    pub(crate) answer_by: Option<Instant>,
 }
 
 /// Forwards a request to an endpoint of `destination`, to several in turn if need be.
@@ -62,7 +64,7 @@ pub(crate) async fn run(connection: &mut Connection, mut record: Record, destina
             }
             Ended::Faulty(fault) => return reject_fault(connection, record, fault).await,
             Ended::Rejected(rejection, detail) => return reject(connection, record, rejection, detail).await,
-            Ended::StatusToRetry => {}
+            Ended::Elsewhere => {}
             Ended::Failed(failure, rejection, sent) => {
                 if matches!(failure, Failure::Connect | Failure::ConnectTimeout | Failure::Reset) {
                     endpoint.shared.suspect();
@@ -106,7 +108,7 @@ fn prepare_upload(connection: &mut Connection, record: &mut Record) -> Result<Up
             relay = Relay::new(framing, chunked);
         }
     }
-    Ok(Upload { relay, is_begun: false, limit })
+    Ok(Upload { relay, is_begun: false, limit, answer_by: None })
 }
 
 /// What decides whether a request is tried again.

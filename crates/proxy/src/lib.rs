@@ -2,7 +2,7 @@
 //!
 //! Read in this order: `worker` (a thread and its runtime), `listener` (accept), `connection` (wait for
 //! requests), `exchange` (one request, start to end), `forward` (pick, attempt, retry or give up),
-//! `attempt` (one endpoint). Beside them: `state` (what a worker owns), `heads` and `body` (what travels),
+//! `attempt` (one endpoint, with `flight` and `response`: what happens on its connection). Beside them: `state` (what a worker owns), `heads` and `body` (what travels),
 //! `rejection` (what we answer ourselves), `record` (what is kept of an exchange), `pool`, `timers`.
 
 mod attempt;
@@ -10,12 +10,14 @@ mod body;
 mod connection;
 pub mod deployment;
 mod exchange;
+mod flight;
 mod forward;
 mod heads;
 mod listener;
 mod pool;
 mod record;
 mod rejection;
+mod response;
 mod state;
 mod timers;
 mod worker;
