@@ -6,6 +6,6 @@ mod dial;
 mod listen;
 mod stream;
 
-pub use dial::{Target, dial};
+pub use dial::{Target, dial, is_local_shortage};
 pub use listen::{Acceptor, Address, Listener, Peer};
 pub use stream::{Detached, Stream};

@@ -59,6 +59,8 @@ pub enum Rejection {
     ConnectionLimit,
     /// We are stopping.
     ShuttingDown,
+    /// File descriptors, ports or memory of our own machine are used up.
+    OutOfResources,
     /// A bug of ours.
     InternalError,
     /// No answer: the client went away.
@@ -79,7 +81,7 @@ struct Row {
 
 impl Rejection {
     /// Every rejection in order of declaration: `rejection as usize` is its place here.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::MalformedRequest,
         Self::AmbiguousFraming,
         Self::BadHost,
@@ -106,6 +108,7 @@ impl Rejection {
         Self::ResponseTimeout,
         Self::ConnectionLimit,
         Self::ShuttingDown,
+        Self::OutOfResources,
         Self::InternalError,
         Self::ClientClosed,
         Self::ResponseIncomplete,
@@ -198,6 +201,8 @@ impl Rejection {
                 "Too many connections are open here; try again shortly."),
             Self::ShuttingDown => row(503, "proxy_internal_response", "shutting_down",
                 "This proxy is stopping; try again on a new connection."),
+            Self::OutOfResources => row(503, "proxy_internal_response", "out_of_resources",
+                "The load balancer itself is out of file descriptors, ports or memory; try again, and raise its limits (ulimit -n, LimitNOFILE)."),
             Self::InternalError => row(500, "proxy_internal_error", "internal_error",
                 "The proxy failed on this request; please report it with the request's id."),
             Self::ClientClosed => row(499, "http_request_error", "client_closed",

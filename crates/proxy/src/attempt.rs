@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use evenkeel_http1::Fault;
-use evenkeel_net::dial;
+use evenkeel_net::{dial, is_local_shortage};
 use evenkeel_policy::rejection::Rejection;
 use evenkeel_policy::retry::Failure;
 
@@ -69,7 +69,7 @@ impl Attempt<'_> {
         loop {
             let endpoint = match self.connect().await {
                 Ok(endpoint) => endpoint,
-                Err((failure, rejection)) => return Ended::Failed(failure, rejection, false),
+                Err(ended) => return ended,
             };
             let is_reused = endpoint.reused;
             let mut flight = Flight::new(self, endpoint);
@@ -90,7 +90,7 @@ impl Attempt<'_> {
     }
 
     /// An idle connection, or a new one.
-    async fn connect(&mut self) -> Result<EndpointConnection, (Failure, Rejection)> {
+    async fn connect(&mut self) -> Result<EndpointConnection, Ended> {
         let endpoint = &self.in_flight.endpoint;
         while let Some(connection) = endpoint.pool.take() {
             // What may not be repeated is worth a system call to see whether the endpoint is still there.
@@ -100,7 +100,7 @@ impl Attempt<'_> {
         }
         let Some(target) = endpoint.shared.target() else {
             endpoint.series.connect_failed();
-            return Err((Failure::Connect, Rejection::UnresolvedName));
+            return Err(Ended::Failed(Failure::Connect, Rejection::UnresolvedName, false));
         };
         let began = Instant::now();
         let timeouts = &self.retries.upstream().settings.timeouts;
@@ -112,7 +112,7 @@ impl Attempt<'_> {
             Poll::Ready(dialed) => Poll::Ready(Some(dialed)),
         })
         .await;
-        let failure = match dialed {
+        let (failure, rejection) = match dialed {
             Some(Ok(stream)) => {
                 self.record.connect = Some(began.elapsed());
                 return Ok(EndpointConnection::new(stream, endpoint.series.clone()));
@@ -123,10 +123,15 @@ impl Attempt<'_> {
             Some(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
                 (Failure::ConnectTimeout, Rejection::ConnectTimeout)
             }
+            Some(Err(error)) if is_local_shortage(&error) => {
+                // Idle connections are what can be done without.
+                self.connection.worker.snapshot.borrow().release_idle();
+                return Err(Ended::Rejected(Rejection::OutOfResources, None));
+            }
             Some(Err(_)) => (Failure::Connect, Rejection::ConnectFailed),
             None => (Failure::ConnectTimeout, Rejection::ConnectTimeout),
         };
         endpoint.series.connect_failed();
-        Err(failure)
+        Err(Ended::Failed(failure, rejection, false))
     }
 }

@@ -46,6 +46,7 @@ pub(crate) async fn accept(worker: Rc<Worker>, shared: Arc<SharedListener>) {
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
+                worker.snapshot.borrow().release_idle();
                 if let Some(listener) = worker.listener(&shared) {
                     listener.series.accept_error();
                     listener.series.accept_paused();

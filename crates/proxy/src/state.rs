@@ -218,6 +218,13 @@ impl Snapshot {
         Self { listeners, upstreams }
     }
 
+    /// Drops all idle connections to endpoints, when file descriptors are needed for something better.
+    pub(crate) fn release_idle(&self) {
+        for state in self.upstreams.iter().flat_map(|upstream| &upstream.states) {
+            state.pool.clear();
+        }
+    }
+
     /// Drops idle connections that are old, closed by their endpoint, or to an endpoint that is down.
     pub(crate) fn sweep(&self, now: Instant) {
         for upstream in &self.upstreams {

@@ -25,11 +25,13 @@ pub enum ProbeResult {
     BadStatus,
     /// The body did not match.
     BadBody,
+    /// No verdict: we had no file descriptor, port or memory for the probe.
+    LocalShortage,
 }
 
 impl ProbeResult {
     /// Every result, in label order of the page.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Success,
         Self::Unresolved,
         Self::ConnectFailed,
@@ -38,6 +40,7 @@ impl ProbeResult {
         Self::Malformed,
         Self::BadStatus,
         Self::BadBody,
+        Self::LocalShortage,
     ];
 
     /// The label value.
@@ -51,6 +54,7 @@ impl ProbeResult {
             Self::Malformed => "malformed",
             Self::BadStatus => "bad_status",
             Self::BadBody => "bad_body",
+            Self::LocalShortage => "local_shortage",
         }
     }
 }

@@ -80,6 +80,22 @@ pub struct HistogramSnapshot {
 }
 
 impl HistogramSnapshot {
+    /// Counts that came by another way than a series, such as the admin API; the inverse of
+    /// [`buckets`](Self::buckets). Missing counts are 0, surplus ones are left out.
+    pub fn of(counts: impl IntoIterator<Item = u64>, sum: Duration) -> Self {
+        let mut snapshot = Self { sum_micros: micros(sum), ..Self::default() };
+        for (bucket, n) in snapshot.buckets.iter_mut().zip(counts) {
+            *bucket = n;
+        }
+        snapshot
+    }
+
+    /// How many durations fell into each bucket, with its upper bound, inclusive; the last one has none.
+    pub fn buckets(&self) -> impl Iterator<Item = (Option<Duration>, u64)> {
+        let bounds = BOUNDS.iter().map(|bound| Some(Duration::from_micros(*bound))).chain([None]);
+        bounds.zip(self.buckets)
+    }
+
     /// How many durations were recorded.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
