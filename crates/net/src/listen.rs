@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
@@ -45,7 +46,8 @@ pub enum Peer {
 /// A listening socket, not yet part of any runtime.
 #[derive(Debug)]
 pub struct Listener {
-    socket: Listening,
+    /// `None` once closed.
+    socket: Mutex<Option<Listening>>,
     address: Address,
 }
 
@@ -83,14 +85,14 @@ impl Listener {
                 socket.listen(BACKLOG)?;
                 let listener = std::net::TcpListener::from(socket);
                 let address = Address::Tcp(listener.local_addr()?);
-                Ok(Self { socket: Listening::Tcp(listener), address })
+                Ok(Self { socket: Mutex::new(Some(Listening::Tcp(listener))), address })
             }
             Address::Unix(path) => {
                 remove_stale(path)?;
                 let listener = std::os::unix::net::UnixListener::bind(path)?;
                 listener.set_nonblocking(true)?;
                 let socket = Listening::Unix { listener, _path: Remove(path.clone()) };
-                Ok(Self { socket, address: address.clone() })
+                Ok(Self { socket: Mutex::new(Some(socket)), address: address.clone() })
             }
         }
     }
@@ -103,14 +105,20 @@ impl Listener {
     /// Another handle on the same socket for the runtime of the calling thread.
     ///
     /// # Errors
-    /// There are no file descriptors left.
+    /// There are no file descriptors left, or the listener was closed.
     pub fn acceptor(&self) -> io::Result<Acceptor> {
-        Ok(match &self.socket {
-            Listening::Tcp(listener) => Acceptor::Tcp(TcpListener::from_std(listener.try_clone()?)?),
-            Listening::Unix { listener, .. } => {
+        Ok(match &*self.socket.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(Listening::Tcp(listener)) => Acceptor::Tcp(TcpListener::from_std(listener.try_clone()?)?),
+            Some(Listening::Unix { listener, .. }) => {
                 Acceptor::Unix(UnixListener::from_std(listener.try_clone()?)?)
             }
+            None => return Err(io::ErrorKind::NotConnected.into()),
         })
+    }
+
+    /// Gives up this handle. The socket is closed once the last acceptor is gone, too.
+    pub fn close(&self) {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

@@ -13,6 +13,13 @@ use evenkeel_net::Stream;
 /// Input below this is copied behind the head rather than written as a piece of its own.
 const SMALL: usize = 4096;
 
+/// How much is read at once at first, at least, and at most. A body that flows is moved in larger pieces, which
+/// costs less CPU per byte; one whose receiver is slow in smaller ones, since what it does not take is kept.
+const WINDOW: usize = 64 * 1024;
+const SMALLEST_WINDOW: usize = 16 * 1024;
+/// The size of a worker's read buffer.
+pub(crate) const LARGEST_WINDOW: usize = 512 * 1024;
+
 /// One direction of an exchange.
 pub(crate) struct Relay {
     reader: BodyReader,
@@ -22,8 +29,14 @@ pub(crate) struct Relay {
     sent: usize,
     /// Whether the end, too, is in `pending` or has gone.
     ended: bool,
+    window: usize,
     /// Bytes of the body itself that came through.
     pub(crate) bytes: u64,
+}
+
+/// Where to read a head to, and what comes with it of the body.
+pub(crate) fn first_room(buffer: &mut [u8]) -> &mut [u8] {
+    buffer.get_mut(..WINDOW).unwrap_or_default()
 }
 
 /// Why a piece could not be passed on.
@@ -40,7 +53,7 @@ impl Relay {
     pub(crate) fn new(framing: Framing, chunked_out: bool) -> Self {
         let reader = BodyReader::new(framing);
         let ended = reader.is_done();
-        Self { reader, chunked_out, pending: Vec::new(), sent: 0, ended, bytes: 0 }
+        Self { reader, chunked_out, pending: Vec::new(), sent: 0, ended, window: WINDOW, bytes: 0 }
     }
 
     /// Whether all of it was read from the sender.
@@ -58,6 +71,21 @@ impl Relay {
         self.sent == self.pending.len()
     }
 
+    /// Where to read the next piece of the body to.
+    pub(crate) fn room<'b>(&self, buffer: &'b mut [u8]) -> &'b mut [u8] {
+        let window = self.window.min(buffer.len());
+        buffer.get_mut(..window).unwrap_or_default()
+    }
+
+    /// Learns from a piece that was read and passed on whether to read more at once.
+    fn adapt(&mut self, read: usize) {
+        if !self.is_flushed() {
+            self.window = SMALLEST_WINDOW;
+        } else if read >= self.window {
+            self.window = (self.window * 2).min(LARGEST_WINDOW);
+        }
+    }
+
     /// Goes out behind what another relay to the same receiver has not sent yet.
     pub(crate) fn follow(&mut self, mut other: Self) {
         if !other.is_flushed() {
@@ -71,6 +99,7 @@ impl Relay {
         if self.chunked_out || input.len() < SMALL {
             let taken = self.encode(input, output).map_err(Blocked::Sender)?;
             self.send(&[output], to).map_err(Blocked::Receiver)?;
+            self.adapt(input.len());
             return Ok(taken);
         }
         let (mut taken, mut head) = (0, output.as_slice());
@@ -89,6 +118,7 @@ impl Relay {
             }
         }
         self.send(&[head], to).map_err(Blocked::Receiver)?;
+        self.adapt(input.len());
         Ok(taken)
     }
 

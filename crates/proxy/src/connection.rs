@@ -21,6 +21,9 @@ use crate::worker::Place;
 /// before it learns that nobody listens (RFC 9112 §9.6).
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How long a new connection may take to send its request when we are stopping already.
+const LAST_CHANCE: Duration = Duration::from_millis(500);
+
 /// Bytes of later requests that are read ahead while one is served.
 const READ_AHEAD: usize = 16 * 1024;
 
@@ -94,7 +97,7 @@ impl Connection {
 
     /// Whether no further request is taken after the current one.
     pub(crate) fn is_ending(&self) -> bool {
-        self.half_closed || self.retired || self.worker.draining.get()
+        (self.half_closed && self.carry.is_empty()) || self.retired || self.worker.draining.get()
     }
 
     /// Takes up the newest snapshot.
@@ -118,15 +121,22 @@ impl Connection {
         let timeouts = &self.listener.settings.timeouts;
         let patience = if self.has_served { timeouts.idle } else { timeouts.header };
         self.deadline.set(Instant::now() + patience);
+        let mut is_last_chance = false;
         std::future::poll_fn(|cx| {
             if self.stream.poll_read_ready(cx).is_ready() {
                 return Poll::Ready(true);
             }
             self.refresh();
-            if self.is_ending() || self.deadline.poll(cx).is_ready() {
-                return Poll::Ready(false);
+            if self.is_ending() {
+                if self.has_served || self.half_closed {
+                    return Poll::Ready(false);
+                }
+                // It was let in to be served: its request may be on the way.
+                if !std::mem::replace(&mut is_last_chance, true) {
+                    self.deadline.set(Instant::now() + LAST_CHANCE);
+                }
             }
-            Poll::Pending
+            self.deadline.poll(cx).map(|()| false)
         })
         .await
     }

@@ -9,6 +9,7 @@ use evenkeel_http1::{Fault, FaultKind, Framing, HeadParser, LineEnds, Version};
 use evenkeel_policy::rejection::Rejection;
 use evenkeel_policy::{retry, routing};
 
+use crate::body::first_room;
 use crate::connection::{Connection, Next};
 use crate::forward;
 use crate::heads::{self, Sender, Spans};
@@ -145,7 +146,7 @@ fn read_head(
     let limit = connection.listener.settings.limits.header_bytes;
     let is_new = parser.is_fresh();
     if connection.carry.is_empty() || !is_new {
-        let read = match ready!(connection.stream.poll_read(cx, &mut scratch.input)) {
+        let read = match ready!(connection.stream.poll_read(cx, first_room(&mut scratch.input))) {
             Ok(read) if read > 0 => read,
             _ => return Poll::Ready(Some(Received::Ended)),
         };

@@ -217,7 +217,8 @@ impl<'a> Flight<'a> {
             let scratch = &mut *connection.worker.scratch.borrow_mut();
             scratch.output.clear();
             let fed = if connection.carry.is_empty() {
-                let read = match ready!(connection.stream.poll_read(cx, &mut scratch.input)) {
+                let room = upload.relay.room(&mut scratch.input);
+                let read = match ready!(connection.stream.poll_read(cx, room)) {
                     Ok(read) if read > 0 => read,
                     _ => return Poll::Ready(Ended::Client(Rejection::ClientClosed)),
                 };
@@ -283,7 +284,8 @@ impl<'a> Flight<'a> {
                 return Poll::Ready(Ok(()));
             }
             let scratch = &mut *self.attempt.connection.worker.scratch.borrow_mut();
-            let read = match ready!(self.endpoint.stream.poll_read(cx, &mut scratch.input)) {
+            let room = self.download.room(&mut scratch.input);
+            let read = match ready!(self.endpoint.stream.poll_read(cx, room)) {
                 Ok(read) if read > 0 => read,
                 Ok(_) if self.download.end_of_input(client) => continue,
                 _ => return Poll::Ready(Err((Rejection::ResponseIncomplete, Next::Reset))),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use evenkeel_net::{Peer, Stream};
 use evenkeel_policy::rejection::Rejection;
+use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use crate::connection::Connection;
@@ -24,11 +25,12 @@ const REST: Duration = Duration::from_millis(100);
 /// How often that is said.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
-/// Accepts on one listener until aborted.
-pub(crate) async fn accept(worker: Rc<Worker>, shared: Arc<SharedListener>) {
+/// Accepts on one listener until told to stop, and then what the kernel has queued: those clients were let in.
+pub(crate) async fn accept(worker: Rc<Worker>, shared: Arc<SharedListener>, stop: Rc<Notify>) {
     let acceptor = loop {
         match shared.listener.acceptor() {
             Ok(acceptor) => break acceptor,
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => return,
             Err(error) => {
                 error!(listener = %shared.listener.address(), %error, "cannot listen yet, trying again");
                 tokio::time::sleep(REST).await;
@@ -37,7 +39,13 @@ pub(crate) async fn accept(worker: Rc<Worker>, shared: Arc<SharedListener>) {
     };
     let mut said: Option<Instant> = None;
     loop {
-        match acceptor.accept().await {
+        let accepted = tokio::select! {
+            // Those who wait come before the order to stop.
+            biased;
+            accepted = acceptor.accept() => accepted,
+            () = stop.notified() => return,
+        };
+        match accepted {
             Ok((stream, peer)) => {
                 if said.take().is_some() {
                     info!(listener = %shared.listener.address(), "accepting again");
@@ -59,7 +67,10 @@ pub(crate) async fn accept(worker: Rc<Worker>, shared: Arc<SharedListener>) {
                          raise the limit of open files (ulimit -n, LimitNOFILE) if this goes on"
                     );
                 }
-                tokio::time::sleep(REST).await;
+                tokio::select! {
+                    () = tokio::time::sleep(REST) => {}
+                    () = stop.notified() => return,
+                }
             }
         }
     }

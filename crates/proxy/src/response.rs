@@ -9,7 +9,7 @@ use evenkeel_policy::rejection::Rejection;
 use evenkeel_policy::retry::Failure;
 
 use crate::attempt::{Attempt, Ended};
-use crate::body::{Blocked, Relay};
+use crate::body::{Blocked, Relay, first_room};
 use crate::connection::Next;
 use crate::flight::Flight;
 use crate::heads::{self, Leaving};
@@ -32,7 +32,7 @@ impl Flight<'_> {
     pub(crate) fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<HeadStep> {
         let worker = self.attempt.connection.worker.clone();
         let scratch = &mut *worker.scratch.borrow_mut();
-        let read = match ready!(self.endpoint.stream.poll_read(cx, &mut scratch.input)) {
+        let read = match ready!(self.endpoint.stream.poll_read(cx, first_room(&mut scratch.input))) {
             Ok(read) if read > 0 => read,
             _ => {
                 let ended = Ended::Failed(Failure::Reset, Rejection::UpstreamClosed, self.sent > 0);

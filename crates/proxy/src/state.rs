@@ -21,14 +21,11 @@ use evenkeel_policy::routing::{RouteId, RouteTable};
 use evenkeel_telemetry::{AccessWriter, EndpointSeries, ListenerSeries, RouteSeries, UpstreamSeries, Writer};
 use tokio::sync::Notify;
 
+use crate::body::LARGEST_WINDOW;
 use crate::deployment::{Deployment, SharedEndpoint, SharedListener};
 use crate::pool::Pool;
 use crate::timers::Timers;
 use crate::worker::Peers;
-
-/// Bytes read at once. One such buffer per worker serves all its connections: what is not passed on at
-/// once is copied out, so that a connection that waits holds no buffer.
-const READ_SIZE: usize = 64 * 1024;
 
 /// One worker thread's state.
 pub(crate) struct Worker {
@@ -51,7 +48,8 @@ pub(crate) struct Worker {
 
 /// Buffers for the work between two awaits.
 pub(crate) struct Scratch {
-    /// What was read last.
+    /// What was read last. One such buffer serves all connections of the worker: what is not passed on at once is
+    /// copied out, so that a connection that waits holds no buffer. Memory is taken only as far as it is used.
     pub(crate) input: Box<[u8]>,
     /// What is being put together to be written.
     pub(crate) output: Vec<u8>,
@@ -61,7 +59,7 @@ pub(crate) struct Scratch {
 impl Default for Scratch {
     fn default() -> Self {
         Self {
-            input: vec![0; READ_SIZE].into(),
+            input: vec![0; LARGEST_WINDOW].into(),
             output: Vec::with_capacity(4096),
             parser: HeadParser::default(),
         }

@@ -17,7 +17,6 @@ use evenkeel_policy::rng::Rng;
 use evenkeel_telemetry::{AccessLog, AccessWriter, Telemetry, Writer};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::JoinHandle as Task;
 use tracing::error;
 
 use crate::deployment::{Deployment, SharedListener};
@@ -217,6 +216,9 @@ fn run(
     worker.access.borrow_mut().flush();
 }
 
+/// Listeners being accepted from, and how to stop that.
+type Accepting = HashMap<*const SharedListener, (Arc<SharedListener>, Rc<Notify>)>;
+
 /// Obeys orders until drained.
 async fn serve(
     worker: Rc<Worker>,
@@ -226,7 +228,7 @@ async fn serve(
 ) {
     tokio::task::spawn_local(worker.timers.clone().drive());
     tokio::task::spawn_local(tick(worker.clone()));
-    let mut accepting: HashMap<*const SharedListener, (Arc<SharedListener>, Task<()>)> = HashMap::new();
+    let mut accepting = Accepting::new();
     let deadline = loop {
         tokio::select! {
             order = orders.recv() => match order {
@@ -241,10 +243,10 @@ async fn serve(
             Some(handover) = handovers.recv() => listener::take_over(&worker, handover),
         }
     };
-    for (_, accept) in accepting.into_values() {
-        accept.abort();
-    }
     worker.draining.set(true);
+    for (_, stop) in accepting.into_values() {
+        stop.notify_one();
+    }
     worker.timers.wake_all();
     handovers.close();
     while let Some(handover) = handovers.recv().await {
@@ -259,16 +261,12 @@ async fn serve(
 }
 
 /// Starts accepting on new listeners, stops on those that are gone.
-fn listen(
-    worker: &Rc<Worker>,
-    deployment: &Deployment,
-    accepting: &mut HashMap<*const SharedListener, (Arc<SharedListener>, Task<()>)>,
-) {
+fn listen(worker: &Rc<Worker>, deployment: &Deployment, accepting: &mut Accepting) {
     let before = accepting.len();
-    accepting.retain(|_, (shared, accept)| {
+    accepting.retain(|_, (shared, stop)| {
         let stays = deployment.listeners.iter().any(|listener| Arc::ptr_eq(listener, shared));
         if !stays {
-            accept.abort();
+            stop.notify_one();
         }
         stays
     });
@@ -278,7 +276,9 @@ fn listen(
     }
     for shared in &deployment.listeners {
         accepting.entry(Arc::as_ptr(shared)).or_insert_with(|| {
-            (shared.clone(), tokio::task::spawn_local(listener::accept(worker.clone(), shared.clone())))
+            let stop = Rc::new(Notify::new());
+            tokio::task::spawn_local(listener::accept(worker.clone(), shared.clone(), stop.clone()));
+            (shared.clone(), stop)
         });
     }
 }
