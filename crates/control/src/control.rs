@@ -1,0 +1,486 @@
+//! [`Control`]: starting, reloading and stopping, each whole or not at all.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use evenkeel_config::plan::{AccessTarget, ListenAddress, LogFormat};
+use evenkeel_config::{Plan, Report};
+use evenkeel_net::{Address, Listener};
+use evenkeel_proxy::{Deployment, SharedListener, Workers};
+use evenkeel_telemetry::{AccessLog, ControlSeries, Format, Labels, Target, Telemetry};
+use tracing::{error, info, warn};
+
+use crate::admin;
+use crate::handle::Handle;
+use crate::journal::ChangeKind;
+use crate::registry::{Prepared, Registry};
+
+/// How long a start waits for the first probes, so that the first requests find endpoints.
+const START_PATIENCE: Duration = Duration::from_millis(100);
+/// How long a reload waits for the first probes of new endpoints; the old configuration serves meanwhile.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where the configuration comes from, when it is to be read again.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// The command line or a program: there is nothing to read again.
+    Given,
+}
+
+/// A running proxy.
+#[derive(Debug)]
+pub struct Control {
+    shared: Arc<Shared>,
+    admin: Option<SocketAddr>,
+}
+
+/// What the control side holds, shared with the admin server.
+pub(crate) struct Shared {
+    pub(crate) source: Source,
+    pub(crate) telemetry: Arc<Telemetry>,
+    series: Arc<ControlSeries>,
+    access: AccessLog,
+    workers: Workers,
+    state: Mutex<State>,
+    /// One reload at a time.
+    reloading: tokio::sync::Mutex<()>,
+    pub(crate) is_ready: AtomicBool,
+    pub(crate) is_draining: AtomicBool,
+    pub(crate) started: Instant,
+}
+
+/// The configuration in force.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) deployment: Arc<Deployment>,
+    pub(crate) registry: Registry,
+    opened: Opened,
+}
+
+/// Open listeners, by their name and the address as configured (where port 0 stays what the system chose).
+type Opened = HashMap<(String, ListenAddress), Arc<SharedListener>>;
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+/// Why a proxy could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    Listen(ListenError),
+    /// The access log cannot be opened.
+    AccessLog(PathBuf, io::Error),
+    /// Threads or file descriptors are missing.
+    System(io::Error),
+}
+
+/// An address that cannot be listened on, and the setting that names it.
+#[derive(Debug)]
+pub struct ListenError {
+    address: String,
+    setting: String,
+    error: io::Error,
+}
+
+/// Why a reload was refused. The configuration before it is still in force.
+#[derive(Debug)]
+pub enum ReloadError {
+    /// There is no file to read again.
+    NoFile,
+    /// The file is wrong.
+    Config(Box<Report>),
+    /// An address cannot be listened on.
+    Listen(ListenError),
+    /// These settings take effect only at a start.
+    NeedsRestart(Vec<&'static str>),
+    /// The proxy is stopping.
+    Stopping,
+}
+
+impl Control {
+    /// Starts to serve by a plan. Must be called within a tokio runtime, which is then the control side's.
+    ///
+    /// # Errors
+    /// Nothing is left running in that case.
+    pub async fn start(plan: Plan, source: Source) -> Result<Self, StartError> {
+        let telemetry = Telemetry::new();
+        let access = open_access_log(&plan)?;
+        telemetry.watch(&access);
+        let series = telemetry.control();
+        series.build_info(env!("CARGO_PKG_VERSION"), option_env!("EVENKEEL_REVISION").unwrap_or("unknown"));
+        let admin = match &plan.admin {
+            Some(admin) => {
+                let listener = std::net::TcpListener::bind(admin.address);
+                Some(listener.map_err(|error| listen_error(&admin.address, "admin.address".into(), error))?)
+            }
+            None => None,
+        };
+        let opened = open(&plan, &Opened::default()).map_err(StartError::Listen)?;
+        let count = plan.server.workers.map_or_else(cores, NonZeroUsize::get);
+        let workers = Workers::start(count, &telemetry, &access).map_err(StartError::System)?;
+
+        let registry = Registry::default();
+        let prepared = registry.prepare(&plan, &series);
+        let first_round = prepared.all_known();
+        prepared.settle(START_PATIENCE).await;
+        let mut state = State { deployment: deploy(plan, &opened, &prepared), registry, opened };
+        state.registry.commit(&state.deployment.plan, prepared);
+        workers.apply(&state.deployment).await;
+        series.config_reload(true, SystemTime::now());
+        announce(&state.deployment, &[]);
+        let shared = Arc::new(Shared {
+            source,
+            telemetry,
+            series,
+            access,
+            workers,
+            state: Mutex::new(state),
+            reloading: tokio::sync::Mutex::default(),
+            is_ready: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
+            started: Instant::now(),
+        });
+        let becoming_ready = shared.clone();
+        tokio::spawn(async move {
+            first_round.await;
+            becoming_ready.is_ready.store(true, Relaxed);
+        });
+        let mut control = Self { shared, admin: None };
+        if let Some(listener) = admin {
+            let address = listener.local_addr().map_err(StartError::System)?;
+            admin::serve(listener, control.handle()).map_err(StartError::System)?;
+            info!("admin listening on {address}");
+            control.admin = Some(address);
+        }
+        Ok(control)
+    }
+
+    /// What the admin server, the command line and the demo hold of it.
+    pub fn handle(&self) -> Handle {
+        Handle(self.shared.clone())
+    }
+
+    /// Where the admin server listens.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Where a listener listens.
+    pub fn listener_address(&self, name: &str) -> Option<Address> {
+        let state = self.shared.state();
+        let index = state.deployment.plan.listeners.iter().position(|listener| listener.name == name)?;
+        state.deployment.listeners.get(index).map(|shared| shared.listener.address().clone())
+    }
+
+    /// Reads the configuration again and serves by it, or says why not.
+    ///
+    /// # Errors
+    /// The configuration before it stays in force, whole.
+    pub async fn reload(&self) -> Result<(), ReloadError> {
+        self.shared.reload().await
+    }
+
+    /// Opens the access log anew, after it was moved away.
+    pub fn reopen_logs(&self) {
+        self.shared.access.reopen();
+    }
+
+    /// Whether a worker has died, which nothing but a bug can bring about.
+    pub fn has_failed(&self) -> bool {
+        self.shared.workers.has_failed()
+    }
+
+    /// Stops accepting, waits for running requests up to `server.shutdown_timeout`, ends.
+    pub async fn stop(self) {
+        let shared = self.shared;
+        shared.is_draining.store(true, Relaxed);
+        let _no_reload = shared.reloading.lock().await;
+        let patience = shared.state().deployment.plan.server.shutdown_timeout;
+        info!("stopping: running requests have {patience:?} to finish");
+        let now = Instant::now();
+        shared.workers.drain(now.checked_add(patience).unwrap_or(now));
+        for listener in &shared.state().deployment.listeners {
+            listener.listener.close();
+        }
+        let stopping = shared.clone();
+        // The workers' threads are waited for on a thread that may wait.
+        let joined = tokio::task::spawn_blocking(move || stopping.workers.join()).await;
+        if joined.is_err() {
+            error!("waiting for the workers failed");
+        }
+        shared.access.close();
+        info!("stopped");
+    }
+}
+
+impl Shared {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) async fn reload(&self) -> Result<(), ReloadError> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let outcome = self.try_reload().await;
+        self.series.config_reload(outcome.is_ok(), SystemTime::now());
+        let journal = self.state().registry.journal.clone();
+        match &outcome {
+            Ok(()) => {
+                info!("configuration reloaded");
+                journal.process(ChangeKind::Reloaded, "the configuration was reloaded");
+            }
+            Err(error) => {
+                error!("reload refused, the configuration before it stays in force: {error}");
+                journal.process(ChangeKind::ReloadRefused, &error.to_string());
+            }
+        }
+        outcome
+    }
+
+    async fn try_reload(&self) -> Result<(), ReloadError> {
+        if self.is_draining.load(Relaxed) {
+            return Err(ReloadError::Stopping);
+        }
+        let Source::File(path) = &self.source else { return Err(ReloadError::NoFile) };
+        let checked = evenkeel_config::load(path).map_err(|report| ReloadError::Config(Box::new(report)))?;
+        for warning in checked.warnings.to_string().lines().filter(|line| !line.is_empty()) {
+            warn!("{warning}");
+        }
+        let plan = checked.plan;
+        let (opened, prepared) = {
+            let state = self.state();
+            let fixed = fixed_settings(&state.deployment.plan, &plan);
+            if !fixed.is_empty() {
+                return Err(ReloadError::NeedsRestart(fixed));
+            }
+            let opened = open(&plan, &state.opened).map_err(ReloadError::Listen)?;
+            (opened, state.registry.prepare(&plan, &self.series))
+        };
+        prepared.settle(RELOAD_PATIENCE).await;
+        let deployment = deploy(plan, &opened, &prepared);
+        let before = {
+            let mut state = self.state();
+            state.registry.commit(&deployment.plan, prepared);
+            state.opened = opened;
+            std::mem::replace(&mut state.deployment, deployment.clone())
+        };
+        self.workers.apply(&deployment).await;
+        // Only now does no worker accept from those that are gone.
+        for gone in missing(&before.listeners, &deployment.listeners) {
+            gone.listener.close();
+            info!("no longer listening on {}", gone.listener.address());
+        }
+        announce(&deployment, &before.listeners);
+        self.forget_what_left(&deployment.plan);
+        Ok(())
+    }
+
+    /// Drops the metric series of what the plan does not name any more.
+    fn forget_what_left(&self, plan: &Plan) {
+        let has_listener = |name: &str| plan.listeners.iter().any(|listener| listener.name == name);
+        let has_upstream =
+            |name: &str| name.is_empty() || plan.upstreams.iter().any(|upstream| upstream.name == name);
+        let has_route = |name: &str| name.is_empty() || plan.routes.iter().any(|route| route.name == name);
+        let registry = &self.state().registry;
+        self.telemetry.retain(|labels| match *labels {
+            Labels::Listener { listener } => has_listener(listener),
+            Labels::Route { listener, route, upstream } => {
+                has_listener(listener) && has_route(route) && has_upstream(upstream)
+            }
+            Labels::Upstream { upstream } => has_upstream(upstream),
+            Labels::Endpoint { upstream, endpoint } => registry.get(upstream, endpoint).is_some(),
+        });
+    }
+
+    pub(crate) fn worker_count(&self) -> usize {
+        self.workers.count()
+    }
+
+    /// Writes the endpoints' gauges as they are now, and gives the page.
+    pub(crate) fn metrics(&self) -> String {
+        {
+            let state = self.state();
+            for (upstream, endpoints) in
+                state.deployment.plan.upstreams.iter().zip(&state.deployment.upstreams)
+            {
+                for endpoint in endpoints {
+                    let now = endpoint.status.state();
+                    let weight = u32::from(now.weight);
+                    self.series.set_endpoint(&upstream.name, &endpoint.label, now.up, now.ejected, weight);
+                }
+            }
+        }
+        self.telemetry.page()
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+fn open_access_log(plan: &Plan) -> Result<AccessLog, StartError> {
+    let target = match &plan.log.access {
+        AccessTarget::Stdout => Target::Stdout,
+        AccessTarget::File(path) => Target::File(path.clone()),
+        AccessTarget::Off => Target::Off,
+    };
+    let format = match plan.log.format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
+    };
+    AccessLog::start(target, format).map_err(|error| match &plan.log.access {
+        AccessTarget::File(path) => StartError::AccessLog(path.clone(), error),
+        _ => StartError::System(error),
+    })
+}
+
+/// Opens the listeners of a plan; those that are open stay.
+fn open(plan: &Plan, old: &Opened) -> Result<Opened, ListenError> {
+    let mut opened = Opened::default();
+    for listener in &plan.listeners {
+        let key = (listener.name.clone(), listener.address.clone());
+        // A listener that was renamed keeps its socket.
+        let kept = old.get(&key).or_else(|| {
+            old.iter()
+                .find(|((_, address), _)| *address == listener.address && !is_any_port(address))
+                .map(|(_, kept)| kept)
+        });
+        let shared = match kept {
+            Some(kept) => kept.clone(),
+            None => {
+                let address = match &listener.address {
+                    ListenAddress::Tcp(address) => Address::Tcp(*address),
+                    ListenAddress::Unix(path) => Address::Unix(path.clone()),
+                };
+                let bound = Listener::bind(&address).map_err(|error| ListenError {
+                    address: address.to_string(),
+                    setting: format!("listener.{}.address", listener.name),
+                    error,
+                })?;
+                SharedListener::new(bound)
+            }
+        };
+        opened.insert(key, shared);
+    }
+    Ok(opened)
+}
+
+/// Those of `list` that are not among `others`.
+fn missing<'l>(
+    list: &'l [Arc<SharedListener>],
+    others: &'l [Arc<SharedListener>],
+) -> impl Iterator<Item = &'l Arc<SharedListener>> {
+    list.iter().filter(|one| !others.iter().any(|other| Arc::ptr_eq(one, other)))
+}
+
+/// Says where the listeners that were not open before listen.
+fn announce(deployment: &Deployment, before: &[Arc<SharedListener>]) {
+    for (settings, shared) in deployment.plan.listeners.iter().zip(&deployment.listeners) {
+        if missing(std::slice::from_ref(shared), before).next().is_some() {
+            info!("listener {} listening on {}", settings.name, shared.listener.address());
+        }
+    }
+}
+
+fn is_any_port(address: &ListenAddress) -> bool {
+    matches!(address, ListenAddress::Tcp(address) if address.port() == 0)
+}
+
+fn deploy(plan: Plan, opened: &Opened, prepared: &Prepared) -> Arc<Deployment> {
+    let listeners = plan
+        .listeners
+        .iter()
+        .filter_map(|listener| opened.get(&(listener.name.clone(), listener.address.clone())).cloned())
+        .collect();
+    Arc::new(Deployment { plan: Arc::new(plan), listeners, upstreams: prepared.shared.clone() })
+}
+
+/// Settings that differ and take effect only at a start.
+fn fixed_settings(old: &Plan, new: &Plan) -> Vec<&'static str> {
+    let mut fixed = Vec::new();
+    if old.server.workers != new.server.workers {
+        fixed.push("server.workers");
+    }
+    if old.admin != new.admin {
+        fixed.push("admin");
+    }
+    if old.log != new.log {
+        fixed.push("log");
+    }
+    fixed
+}
+
+fn listen_error(address: &SocketAddr, setting: String, error: io::Error) -> StartError {
+    StartError::Listen(ListenError { address: address.to_string(), setting, error })
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, setting, error } = self;
+        write!(f, "cannot listen on {address} (set by {setting}): ")?;
+        match error.kind() {
+            io::ErrorKind::AddrInUse => write!(
+                f,
+                "the address is in use; stop the program that listens there (ss -ltnp shows it), or change {setting}"
+            ),
+            io::ErrorKind::PermissionDenied => write!(
+                f,
+                "permission denied; use a port from 1024 up, or allow it with: setcap cap_net_bind_service=+ep evenkeel"
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                write!(
+                    f,
+                    "this machine has no such address; change {setting} to one of its own, or to 0.0.0.0"
+                )
+            }
+            _ => write!(f, "{error}; change {setting}"),
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(error) => error.fmt(f),
+            Self::AccessLog(path, error) => write!(
+                f,
+                "cannot open the access log {}: {error}; make its folder writable, or change log.access",
+                path.display()
+            ),
+            Self::System(error) => write!(f, "cannot start: {error}"),
+        }
+    }
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFile => f.write_str("it was started without a file: there is nothing to read again"),
+            Self::Config(report) => write!(f, "the configuration is wrong\n{report}"),
+            Self::Listen(error) => error.fmt(f),
+            Self::NeedsRestart(settings) => {
+                write!(
+                    f,
+                    "{} changed, which takes effect only at a start; restart, or change it back",
+                    settings.join(", ")
+                )
+            }
+            Self::Stopping => f.write_str("it is stopping"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+impl std::error::Error for ListenError {}
+impl std::error::Error for ReloadError {}

@@ -1,0 +1,24 @@
+//! The slow side: what happens around the data path, never on it.
+//!
+//! [`Control`] starts the workers, opens listeners, watches endpoints, reloads and stops. [`Handle`] is what
+//! the admin server, the command line and the demo hold of it.
+
+mod admin;
+mod control;
+mod explain;
+mod handle;
+mod journal;
+mod probe;
+mod registry;
+mod resolve;
+mod stats;
+mod watch;
+
+pub use control::{Control, ReloadError, Source, StartError};
+pub use explain::{
+    Answer, BadQuestion, Branch, Candidate, Decision, Explanation, Judged, ListenerExplanation, Question,
+    explain,
+};
+pub use handle::{EndpointStatus, Handle, ListenerStatus, NotFound, Status, UpstreamStatus};
+pub use journal::{Change, ChangeKind};
+pub use stats::{Durations, EndpointStats, RejectionStats, ReloadStats, RouteStats, Stats};
