@@ -1,0 +1,1 @@
+//! The behaviour ring lives in `tests/`; this library is empty.
