@@ -55,11 +55,7 @@ impl Body {
 
     /// The same body, which now keeps `place` taken while it lives.
     pub(crate) fn holding(self, place: Option<Place>) -> Body {
-        {
-            let mut s = self;
-            s._place = place;
-            s
-        }
+        Body { _place: place, ..self }
     }
 }
 
@@ -172,11 +168,5 @@ mod tests {
         let text = String::from_utf8(collected.to_bytes().to_vec()).unwrap();
         assert!(text.starts_with("id: 1\ndata: {\"event\":1,\"of\":3}\n\n"), "{text}");
         assert_eq!(text.matches("data: ").count(), 3);
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        eprintln!("drop {:?}", self);
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -48,15 +48,13 @@ pub enum Ending {
 pub struct Ready(watch::Receiver<State>);
 
 impl Server {
-    /// Listens and opens the database; filling it goes on in the background. Errors name the address or file and
+    /// Listens and opens the database, within a Tokio runtime that has I/O enabled; filling it goes on in the background. Errors name the address or file and
     /// the flag that chose it.
     pub async fn bind(options: Options) -> io::Result<Server> {
         options.check()?;
         let signature = HeaderValue::from_str(&options.name)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let listener =
-            net::TcpListener::bind(options.listen).map_err(|error| refused(options.listen, &error))?;
-        listener.set_nonblocking(true)?;
+        let listener = listen(options.listen).map_err(|error| refused(options.listen, &error))?;
         let address = listener.local_addr()?;
         let mut listeners = vec![listener];
         while let Some(listener) = listeners.first().filter(|_| listeners.len() < options.threads) {
@@ -200,9 +198,9 @@ async fn connection(stream: TcpStream, service: Service, mut phase: watch::Recei
     // Fails when the client has gone already, which the first read will tell.
     let _ = stream.set_nodelay(true);
     let mut connection = pin!(
+        // Not `pipeline_flush`: with it hyper 1.12 takes a whole body into its queue, however long.
         http1::Builder::new()
             .half_close(true)
-            .pipeline_flush(true)
             .header_read_timeout(None)
             .serve_connection(TokioIo::new(stream), service)
     );
@@ -220,6 +218,17 @@ async fn connection(stream: TcpStream, service: Service, mut phase: watch::Recei
 /// Waits for a phase; the sender lives as long as any request does.
 async fn until(phase: &mut watch::Receiver<Phase>, wanted: impl Fn(Phase) -> bool) {
     let _ = phase.wait_for(|phase| wanted(*phase)).await;
+}
+
+/// Connections that wait to be accepted while all threads are busy; the system may allow fewer.
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A backend that was killed comes back on its port at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 fn refused(address: SocketAddr, error: &io::Error) -> io::Error {

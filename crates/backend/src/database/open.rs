@@ -40,7 +40,13 @@ pub(super) fn connections(settings: &Settings) -> io::Result<Vec<Connection>> {
 /// that is killed meanwhile leaves a database that is new.
 pub(super) fn fill(connection: &mut Connection, settings: &Settings) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if !transaction.table_exists(None, "items")? {
+    // A query, as `table_exists` believes what the connection knew before another backend filled the same file.
+    let made = transaction.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'items')",
+        [],
+        |row| row.get::<_, bool>(0),
+    )?;
+    if !made {
         transaction.execute_batch(
             "CREATE TABLE items (
                  id INTEGER PRIMARY KEY,
@@ -83,4 +89,34 @@ fn open_memory(name: &str) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(name, flags)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_that_open_a_new_file_one_fills_it() {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("toy-open-{}-{number}", process::id()));
+        std::fs::create_dir(&directory).unwrap();
+        let settings = Settings {
+            file: Some(directory.join("shop.sqlite")),
+            rows: 10,
+            name_index: true,
+            connections: 2,
+            queue: 1,
+        };
+        let mut both = connections(&settings).unwrap();
+        // Both have seen it empty.
+        assert!(both.iter().all(|connection| !connection.table_exists(None, "items").unwrap()));
+        for connection in &mut both {
+            fill(connection, &settings).unwrap();
+            let rows = connection.query_row("SELECT count(*) FROM items", [], |row| row.get::<_, i64>(0));
+            assert_eq!(rows.unwrap(), 10);
+        }
+        drop(both);
+        std::fs::remove_dir_all(directory).unwrap();
+    }
 }

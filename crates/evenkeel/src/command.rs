@@ -1,0 +1,79 @@
+//! The commands: what may be typed, and who does it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{check, demo, explain, operate, output, proxy, run, status, top};
+
+/// A load balancer and reverse proxy for HTTP services
+#[derive(Debug, Parser)]
+#[command(name = "evenkeel", version, max_term_width = 100)]
+pub(crate) struct Command {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Serve by a configuration file
+    Run(File),
+    /// Check a configuration file and show everything that is wrong with it
+    Check(File),
+    /// Serve without a file
+    Proxy(proxy::Arguments),
+    /// Watch a whole cluster in this process, and break it: proxy, three backends, clients
+    Demo(demo::Arguments),
+    /// Tell where a request goes and why: listener, route, upstream, endpoint
+    Explain(explain::Arguments),
+    /// Show how a running proxy is doing
+    Status(status::Arguments),
+    /// Watch a running proxy, every second anew
+    Top(top::Arguments),
+    /// Give an endpoint no new requests
+    Drain(operate::Drain),
+    /// Give a drained endpoint requests again
+    Undrain(operate::Drain),
+    /// Set the weight of an endpoint, until a restart or until the file changes it
+    Weight(operate::Weight),
+    /// Have a running proxy read its configuration file again
+    Reload(operate::Reload),
+}
+
+/// A configuration file.
+#[derive(Debug, Args)]
+pub(crate) struct File {
+    /// The configuration; without it ./evenkeel.toml, else /etc/evenkeel/evenkeel.toml
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl File {
+    /// The file named, or the one there is.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.config.clone().unwrap_or_else(|| {
+            let here = Path::new("evenkeel.toml");
+            if here.exists() { here.into() } else { "/etc/evenkeel/evenkeel.toml".into() }
+        })
+    }
+}
+
+impl Command {
+    pub(crate) fn run(self) -> ExitCode {
+        let outcome = match self.action {
+            Action::Run(file) => return run::run_file(&file),
+            Action::Check(file) => return check::check(&file),
+            Action::Proxy(arguments) => return proxy::proxy(&arguments),
+            Action::Demo(arguments) => return demo::demo(&arguments),
+            Action::Explain(arguments) => explain::explain(&arguments),
+            Action::Status(arguments) => status::status(&arguments),
+            Action::Top(arguments) => top::top(&arguments),
+            Action::Drain(arguments) => operate::drain(&arguments, true),
+            Action::Undrain(arguments) => operate::drain(&arguments, false),
+            Action::Weight(arguments) => operate::weight(&arguments),
+            Action::Reload(arguments) => operate::reload(&arguments),
+        };
+        outcome.unwrap_or_else(|problem| output::fail(&problem))
+    }
+}
