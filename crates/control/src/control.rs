@@ -136,7 +136,7 @@ impl Control {
         let first_round = prepared.all_known();
         prepared.settle(START_PATIENCE).await;
         let mut state = State { deployment: deploy(plan, &opened, &prepared), registry, opened };
-        state.registry.commit(&state.deployment.plan, prepared);
+        state.registry.commit(&state.deployment.plan, prepared, &series);
         workers.apply(&state.deployment).await;
         series.config_reload(true, SystemTime::now());
         announce(&state.deployment, &[]);
@@ -271,7 +271,7 @@ impl Shared {
         let deployment = deploy(plan, &opened, &prepared);
         let before = {
             let mut state = self.state();
-            state.registry.commit(&deployment.plan, prepared);
+            state.registry.commit(&deployment.plan, prepared, &self.series);
             state.opened = opened;
             std::mem::replace(&mut state.deployment, deployment.clone())
         };

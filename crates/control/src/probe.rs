@@ -59,7 +59,7 @@ async fn attempt(target: &Target, host: &str, health: &Health) -> Finding {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: evenkeel-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );
-    match exchange(&mut stream, request.as_bytes(), body.is_some()).await {
+    match exchange(&mut stream, request.as_bytes(), body.as_deref()).await {
         Err(Broken::Io(error)) => Finding::new(
             ProbeResult::Reset,
             format!("the connection died during the probe: {}", reason(&error)),
@@ -85,8 +85,12 @@ enum Broken {
     Protocol(&'static str),
 }
 
-/// Sends a request; gives the status and, if asked for, the beginning of the body.
-async fn exchange(stream: &mut Stream, request: &[u8], with_body: bool) -> Result<(u16, Vec<u8>), Broken> {
+/// Sends a request; gives the status and, if something is wanted in it, the body as far as needed.
+async fn exchange(
+    stream: &mut Stream,
+    request: &[u8],
+    wanted: Option<&str>,
+) -> Result<(u16, Vec<u8>), Broken> {
     write_all(stream, request).await.map_err(Broken::Io)?;
     let mut received = Vec::new();
     let mut parser = HeadParser::default();
@@ -110,10 +114,12 @@ async fn exchange(stream: &mut Stream, request: &[u8], with_body: bool) -> Resul
                     parser.reset();
                     continue;
                 }
-                let body = if with_body {
-                    read_body(stream, BodyReader::new(meaning.framing), received).await?
-                } else {
-                    Vec::new()
+                let body = match wanted {
+                    Some(wanted) => {
+                        let reader = BodyReader::new(meaning.framing);
+                        read_body(stream, reader, received, wanted.as_bytes()).await?
+                    }
+                    None => Vec::new(),
                 };
                 return Ok((status, body));
             }
@@ -121,13 +127,15 @@ async fn exchange(stream: &mut Stream, request: &[u8], with_body: bool) -> Resul
     }
 }
 
+/// Reads a body until `wanted` is found in it, or its end, or the limit.
 async fn read_body(
     stream: &mut Stream,
     mut reader: BodyReader,
     mut received: Vec<u8>,
+    wanted: &[u8],
 ) -> Result<Vec<u8>, Broken> {
     let mut body = Vec::new();
-    while body.len() < BODY_LIMIT && !reader.is_done() {
+    while body.len() < BODY_LIMIT && !reader.is_done() && !contains(&body, wanted) {
         let (taken, piece) = reader.next(&received).map_err(|fault| Broken::Protocol(fault.what))?;
         match piece {
             Piece::Data(data) => body.extend_from_slice(data),

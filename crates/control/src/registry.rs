@@ -90,6 +90,7 @@ impl Registry {
                     continue;
                 }
                 // With other settings for its probes the endpoint is still the same one.
+                let is_new = old.is_none();
                 let shared = old.map_or_else(
                     || {
                         let starts_up = match &subject.health {
@@ -108,9 +109,11 @@ impl Registry {
                     |old| old.shared.clone(),
                 );
                 list.push(shared.clone());
-                prepared
-                    .new
-                    .insert(key, Entry::start(subject, shared, endpoint.weight, telemetry, &self.journal));
+                let mut entry = Entry::new(subject, shared, endpoint.weight);
+                if is_new {
+                    entry.watch(telemetry, &self.journal, None);
+                }
+                prepared.new.insert(key, entry);
             }
             prepared.shared.push(list);
         }
@@ -118,7 +121,7 @@ impl Registry {
     }
 
     /// Brings prepared endpoints into force; those that the plan does not name are gone.
-    pub(crate) fn commit(&mut self, plan: &Plan, prepared: Prepared) {
+    pub(crate) fn commit(&mut self, plan: &Plan, prepared: Prepared, telemetry: &Arc<ControlSeries>) {
         let mut old = std::mem::take(&mut self.entries);
         let mut new = prepared.new;
         for upstream in &plan.upstreams {
@@ -126,7 +129,17 @@ impl Registry {
                 let key = key(upstream, &endpoint.address.to_string());
                 let before = old.remove(&key);
                 let configured = before.as_ref().map(|entry| entry.configured_weight);
-                let Some(mut entry) = new.remove(&key).or(before) else { continue };
+                let entry = match (new.remove(&key), before) {
+                    (Some(mut entry), Some(before)) => {
+                        // Watched anew, by one watcher at a time, from the verdict it has.
+                        let up = before.shared.status.state().up;
+                        drop(before);
+                        entry.watch(telemetry, &self.journal, Some(up));
+                        Some(entry)
+                    }
+                    (new, before) => new.or(before),
+                };
+                let Some(mut entry) = entry else { continue };
                 // A weight set at run time stays until the file changes its mind.
                 if configured.is_some_and(|weight| weight != endpoint.weight) {
                     entry.shared.status.set_weight(u16::try_from(endpoint.weight).unwrap_or(u16::MAX));
@@ -171,18 +184,21 @@ impl Prepared {
 }
 
 impl Entry {
-    fn start(
-        subject: Subject,
-        shared: Arc<SharedEndpoint>,
-        weight: u32,
-        telemetry: &Arc<ControlSeries>,
-        journal: &Arc<Journal>,
-    ) -> Self {
+    /// An endpoint that nobody watches yet.
+    fn new(subject: Subject, shared: Arc<SharedEndpoint>, weight: u32) -> Self {
+        let (_, verdict) = watch::channel(Verdict::default());
+        Self { shared, verdict, subject, configured_weight: weight, watcher: None }
+    }
+
+    /// Begins to watch it if there is anything to find out; `resumes` is the verdict to go on from.
+    fn watch(&mut self, telemetry: &Arc<ControlSeries>, journal: &Arc<Journal>, resumes: Option<bool>) {
+        if !self.subject.needs_watching() {
+            return;
+        }
         let (sender, verdict) = watch::channel(Verdict::default());
-        let watcher = subject.needs_watching().then(|| {
-            let (telemetry, journal) = (telemetry.clone(), journal.clone());
-            tokio::spawn(watch(subject.clone(), shared.clone(), sender, telemetry, journal))
-        });
-        Self { shared, verdict, subject, configured_weight: weight, watcher }
+        self.verdict = verdict;
+        let (telemetry, journal) = (telemetry.clone(), journal.clone());
+        let watching = watch(self.subject.clone(), self.shared.clone(), sender, telemetry, journal, resumes);
+        self.watcher = Some(tokio::spawn(watching));
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenkeel_config::plan::{EndpointAddress, Health};
+use evenkeel_net::Target;
 use evenkeel_policy::health;
 use evenkeel_policy::rng::Rng;
 use evenkeel_proxy::SharedEndpoint;
@@ -22,7 +23,11 @@ use crate::resolve::resolve;
 const RESOLVE_EVERY: Duration = Duration::from_secs(10);
 /// And while it does not resolve, where no probe sets the pace.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(1);
-/// The least time between two probes, however suspicious the traffic.
+/// How often it is said that there is no verdict.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+/// How long a name server may take while an older answer is at hand.
+const RESOLVE_PATIENCE: Duration = Duration::from_secs(1);
+/// The least time between two probes.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
 
 /// What is watched, and how.
@@ -47,37 +52,50 @@ pub(crate) async fn watch(
     verdict: watch::Sender<Verdict>,
     telemetry: Arc<ControlSeries>,
     journal: Arc<Journal>,
+    resumes: Option<bool>,
 ) {
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), &*endpoint.label);
     let mut rng = Rng::new(seed);
     let thresholds = subject.health.as_ref().map(|health| health.thresholds.clone()).unwrap_or_default();
-    let mut health = health::Health::new(&thresholds);
+    let mut health = match resumes {
+        Some(up) => health::Health::resumed(&thresholds, up),
+        None => health::Health::new(&thresholds),
+    };
     let mut resolved: Option<Instant> = None;
+    let mut shortage_said = None;
     loop {
         let began = Instant::now();
         let finding = look(&subject, &endpoint, &mut resolved).await;
         let ended = Instant::now();
-        let next = match &subject.health {
+        let (next, suspected) = match &subject.health {
             Some(settings) => {
                 telemetry.probe(&subject.upstream, &endpoint.label, finding.result, ended - began);
                 if finding.result == ProbeResult::LocalShortage {
                     // It says something about us, nothing about the endpoint.
-                    warn!(upstream = subject.upstream, endpoint = %endpoint.label, reason = finding.words, "no verdict");
+                    if shortage_said.is_none_or(|said: Instant| said.elapsed() > SAY_EVERY) {
+                        shortage_said = Some(ended);
+                        let (upstream, endpoint) = (&subject.upstream, &endpoint.label);
+                        warn!(upstream, %endpoint, reason = finding.words, "no verdict");
+                    }
                 } else {
                     health.observe(finding.is_good());
                 }
                 say(&subject, &endpoint, &verdict, &journal, health.is_up(), finding);
-                health.next_probe(ended, settings.interval, &mut rng)
+                let suspected = health.suspected_probe(ended, settings.interval);
+                // Unprobed endpoints are due at once; not if that was just tried in vain.
+                let next = health.next_probe(ended, settings.interval, &mut rng);
+                (next.max(ended + LEAST_PAUSE), suspected)
             }
             None => {
                 let is_good = finding.is_good();
                 say(&subject, &endpoint, &verdict, &journal, is_good, finding);
-                ended + if is_good { RESOLVE_EVERY } else { RESOLVE_AGAIN }
+                let next = ended + if is_good { RESOLVE_EVERY } else { RESOLVE_AGAIN };
+                (next, ended + RESOLVE_AGAIN)
             }
         };
         tokio::select! {
             () = tokio::time::sleep_until(next.into()) => {}
-            () = endpoint.suspected() => tokio::time::sleep_until((ended + LEAST_PAUSE).into()).await,
+            () = endpoint.suspected() => tokio::time::sleep_until(suspected.min(next).into()).await,
         }
     }
 }
@@ -88,7 +106,15 @@ async fn look(subject: &Subject, endpoint: &SharedEndpoint, resolved: &mut Optio
         && resolved.is_none_or(|at| at.elapsed() >= RESOLVE_EVERY)
     {
         let current = endpoint.target();
-        match resolve(&subject.address, current.as_ref()).await {
+        let resolving = resolve(&subject.address, current.as_ref());
+        let resolving = async {
+            if current.is_none() {
+                return resolving.await;
+            }
+            let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+            tokio::time::timeout(RESOLVE_PATIENCE, resolving).await.map_err(late)?
+        };
+        match resolving.await {
             Ok(target) => {
                 if current.as_ref() != Some(&target) {
                     info!(upstream = subject.upstream, endpoint = %endpoint.label, address = %target, "resolved");
@@ -107,7 +133,11 @@ async fn look(subject: &Subject, endpoint: &SharedEndpoint, resolved: &mut Optio
     let (Some(health), Some(target)) = (&subject.health, endpoint.target()) else {
         return Finding::new(ProbeResult::Success, "resolved");
     };
-    let finding = probe::probe(&target, &endpoint.label, health).await;
+    let host = match target {
+        Target::Tcp(_) => &*endpoint.label,
+        Target::Unix(_) => "localhost",
+    };
+    let finding = probe::probe(&target, host, health).await;
     if !finding.is_good() {
         // Perhaps it has moved.
         *resolved = None;

@@ -42,13 +42,17 @@ pub enum Known {
     XForwardedHost,
     /// `X-Forwarded-Proto`
     XForwardedProto,
+    /// Any other `X-Forwarded-*`, and `X-Real-Ip`: what a proxy says about a client.
+    XForwardedOther,
     /// `X-Request-Id`
     XRequestId,
+    /// A known name with `_` for `-`. A gateway that turns names into variables (RFC 3875 §4.1.18) makes them the
+    /// same, so such a field never travels.
+    Twin,
 }
 
 impl Known {
-    /// Recognises a name, whatever its case. `X_Forwarded_For` counts as `X-Forwarded-For`, and its kind
-    /// likewise: a gateway that turns names into variables (RFC 3875 §4.1.18) makes them the same.
+    /// Recognises a name, whatever its case.
     pub fn of(name: &[u8]) -> Self {
         let (text, known): (&[u8], Self) = match (name.len(), name.first().map(|byte| byte | 0x20)) {
             (2, Some(b't')) => (b"te", Self::Te),
@@ -70,12 +74,16 @@ impl Known {
             (17, Some(b't')) => (b"transfer-encoding", Self::TransferEncoding),
             (18, Some(b'p')) => (b"proxy-authenticate", Self::ProxyAuthenticate),
             (19, Some(b'p')) => (b"proxy-authorization", Self::ProxyAuthorization),
+            (9, Some(b'x')) => (b"x-real-ip", Self::XForwardedOther),
+            _ if is_forwarded(name) => return Self::XForwardedOther,
             _ => return Self::Other,
         };
-        if name.eq_ignore_ascii_case(text)
-            || (matches!(name, [b'x' | b'X', b'_' | b'-', ..]) && is_cgi_twin(name, text))
-        {
+        if name.eq_ignore_ascii_case(text) {
             known
+        } else if is_twin(name, text) {
+            Self::Twin
+        } else if is_forwarded(name) {
+            Self::XForwardedOther
         } else {
             Self::Other
         }
@@ -96,9 +104,17 @@ impl Known {
     }
 }
 
-fn is_cgi_twin(name: &[u8], text: &[u8]) -> bool {
-    name.len() == text.len()
-        && name.iter().zip(text).all(|(&a, &b)| a.eq_ignore_ascii_case(&b) || (a == b'_' && b == b'-'))
+/// Whether the two are the same name but for `_` in place of `-`.
+fn is_twin(name: &[u8], text: &[u8]) -> bool {
+    name.iter().zip(text).all(|(&a, &b)| a.eq_ignore_ascii_case(&b) || (a == b'_' && b == b'-'))
+}
+
+/// Whether the name begins with `X-Forwarded-`, or with a twin of that.
+#[inline]
+fn is_forwarded(name: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"x-forwarded-";
+    name.first().is_some_and(|byte| byte | 0x20 == b'x')
+        && name.get(..PREFIX.len()).is_some_and(|start| is_twin(start, PREFIX))
 }
 
 const TOKEN: u8 = 1;
@@ -214,8 +230,15 @@ mod tests {
             ("X-Forwarded-Host", Known::XForwardedHost),
             ("X-Forwarded-Proto", Known::XForwardedProto),
             ("X-Request-ID", Known::XRequestId),
-            ("X_Forwarded-For", Known::XForwardedFor),
-            ("x_request_id", Known::XRequestId),
+            ("X_Forwarded-For", Known::Twin),
+            ("x_request_id", Known::Twin),
+            ("Content_Length", Known::Twin),
+            ("TRANSFER_ENCODING", Known::Twin),
+            ("X-Forwarded-Port", Known::XForwardedOther),
+            ("x_forwarded_prefix", Known::XForwardedOther),
+            ("X-Forwarded-Something", Known::XForwardedOther),
+            ("X-Forwarded-Hosts", Known::XForwardedOther),
+            ("X-Real-IP", Known::XForwardedOther),
             ("Hosts", Known::Other),
             ("vio", Known::Other),
             ("", Known::Other),

@@ -10,6 +10,9 @@ use memchr::memchr;
 use crate::fault::{Fault, FaultKind};
 use crate::field::{Known, is_token, is_value, trim};
 
+/// More fields than this have no honest use, and what is done per field adds up.
+const FIELD_LIMIT: usize = 256;
+
 /// One field, as spans into the head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
@@ -141,6 +144,8 @@ impl HeadParser {
                 }
             } else if line.is_empty() {
                 return Ok(Some(next));
+            } else if self.fields.len() == FIELD_LIMIT {
+                return Err(Fault::of(FaultKind::HeadTooLarge, "there are more than 256 header fields"));
             } else {
                 self.fields.push(field(line, start)?);
             }
@@ -237,6 +242,13 @@ mod tests {
         let long = format!("GET / HTTP/1.1\r\nA: {}", "a".repeat(100));
         let fault = HeadParser::default().parse(long.as_bytes(), 64, LineEnds::Strict).unwrap_err();
         assert_eq!(fault.kind, FaultKind::HeadTooLarge);
+    }
+
+    #[test]
+    fn fields_are_counted() {
+        let head = |fields| format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(fields));
+        assert!(parse(&head(256)).unwrap().is_some());
+        assert_eq!(parse(&head(257)).unwrap_err().kind, FaultKind::HeadTooLarge);
     }
 
     #[test]

@@ -106,6 +106,7 @@ impl<'h> Meaning<'h> {
         let mut host = None;
         let mut length = None;
         let mut chunked = false;
+        let mut options = 0;
         let mut close = false;
         let mut keep = line.version == Version::Http11;
         let mut meaning = Self {
@@ -136,6 +137,7 @@ impl<'h> Meaning<'h> {
                     chunked = true;
                 }
                 Known::Connection => {
+                    options += check_options(field.value(head), options)?;
                     for option in list_items(field.value(head)) {
                         if option.eq_ignore_ascii_case(b"close") {
                             close = true;
@@ -198,9 +200,19 @@ impl<'h> Meaning<'h> {
     }
 }
 
-/// Reads a `Content-Length`: digits and nothing else.
+/// Counts the options of a `Connection` field, `before` having been counted: each is compared with each field.
+pub(crate) fn check_options(value: &[u8], before: usize) -> Result<usize, Fault> {
+    let count = value.split(|&byte| byte == b',').count();
+    if before + count > 32 {
+        return Err(Fault::malformed("Connection has more than 32 options"));
+    }
+    Ok(count)
+}
+
+/// Reads a `Content-Length`: digits, no zero in front, and nothing else: there are readers who take 010 for 8.
 pub(crate) fn content_length(value: &[u8]) -> Result<u64, Fault> {
-    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+    let is_padded = value.len() > 1 && value.first() == Some(&b'0');
+    if value.is_empty() || value.len() > 19 || is_padded || !value.iter().all(u8::is_ascii_digit) {
         return Err(Fault::ambiguous("Content-Length is not a plain number"));
     }
     Ok(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))
@@ -335,6 +347,7 @@ mod tests {
             "Content-Length: 1\r\nContent-Length: 1",
             "Content-Length: 1, 1",
             "Content-Length: +1",
+            "Content-Length: 010",
             "Content-Length: -1",
             "Content-Length: 0x1",
             "Content-Length: 1 1",
@@ -394,6 +407,8 @@ mod tests {
         assert!(!with("Connection: close, keep-alive").unwrap().keep_alive);
         assert!(!with("Connection: close\r\nConnection: keep-alive").unwrap().keep_alive);
         assert!(with("Connection: x-secret").unwrap().names_fields);
+        let many = format!("Connection: {}", ",".repeat(40));
+        assert_eq!(with(&many).unwrap_err().kind, FaultKind::Malformed);
         assert!(!meaning("GET / HTTP/1.0\r\n\r\n").unwrap().keep_alive);
         assert!(meaning("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").unwrap().keep_alive);
     }

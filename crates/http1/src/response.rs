@@ -3,7 +3,7 @@
 use crate::fault::{Fault, FaultKind};
 use crate::field::{Known, is_value, list_items};
 use crate::head::Field;
-use crate::request::{check_chunked, content_length};
+use crate::request::{check_chunked, check_options, content_length};
 use crate::{Framing, Version};
 
 /// A status line, checked.
@@ -68,6 +68,7 @@ impl Meaning {
     pub fn parse(line: &StatusLine<'_>, head: &[u8], fields: &[Field], to_head: bool) -> Result<Self, Fault> {
         let mut length = None;
         let mut chunked = false;
+        let mut options = 0;
         let mut close = false;
         let mut keep = false;
         let mut names_fields = false;
@@ -87,6 +88,7 @@ impl Meaning {
                     chunked = true;
                 }
                 Known::Connection => {
+                    options += check_options(field.value(head), options)?;
                     for option in list_items(field.value(head)) {
                         if option.eq_ignore_ascii_case(b"close") {
                             close = true;

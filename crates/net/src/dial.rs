@@ -38,12 +38,12 @@ pub async fn dial(target: &Target) -> io::Result<Stream> {
     }
 }
 
-/// Whether an error says that this machine, not the peer, lacks something: file descriptors, ports, memory.
+/// Whether an error says that this machine, not the peer, lacks something: file descriptors or memory. Ports run
+/// out for one destination, not for all, so that their lack counts as the destination's.
 pub fn is_local_shortage(error: &io::Error) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
     const ENOMEM: i32 = 12;
-    const EADDRNOTAVAIL: i32 = 99;
     const ENOBUFS: i32 = 105;
-    matches!(error.raw_os_error(), Some(ENFILE | EMFILE | ENOMEM | EADDRNOTAVAIL | ENOBUFS))
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE | ENOMEM | ENOBUFS))
 }

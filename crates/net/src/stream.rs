@@ -115,6 +115,18 @@ impl Stream {
         })
     }
 
+    /// Keeps what the kernel takes ahead of the peer small, so that a peer that reads slowly is seen to read: by
+    /// default a socket takes megabytes and is writable again only when a third of them has gone.
+    ///
+    /// # Errors
+    /// The connection is gone already.
+    pub fn bound_unsent(&self, bytes: u32) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream).set_tcp_notsent_lowat(bytes),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
     /// Ends our direction: the peer reads an end after what was written.
     ///
     /// # Errors

@@ -179,6 +179,22 @@ impl Health {
     }
 }
 
+impl Health {
+    /// An endpoint that was judged before and keeps its verdict, under other thresholds.
+    #[must_use]
+    pub fn resumed(thresholds: &Thresholds, up: bool) -> Self {
+        Self { up, phase: Phase::Known, ..Self::new(thresholds) }
+    }
+
+    /// When live traffic that met a failure may have the next probe, `last` being the end of the last one: soon,
+    /// but not as often as traffic fails, or a moment's trouble would use up `fall`.
+    #[must_use]
+    pub fn suspected_probe(&self, last: Instant, interval: Duration) -> Instant {
+        let pause = if self.is_undecided() { fast(interval) / 4 } else { fast(interval) };
+        last.checked_add(pause).unwrap_or(last)
+    }
+}
+
 fn fast(interval: Duration) -> Duration {
     (interval / 10).clamp(Duration::from_millis(20), Duration::from_secs(1)).min(interval)
 }
@@ -209,6 +225,23 @@ mod tests {
         let mut late = Health::new(&Thresholds::default());
         assert_eq!(observe_all(&mut late, "bbbbg"), [None, None, None, None, UP]);
         assert!(late.is_up());
+    }
+
+    #[test]
+    fn a_resumed_verdict_needs_its_thresholds_to_change() {
+        let thresholds = Thresholds::default();
+        let mut health = Health::resumed(&thresholds, true);
+        assert_eq!(observe_all(&mut health, "bbb"), [None, None, DOWN]);
+        assert_eq!(observe_all(&mut Health::resumed(&thresholds, false), "gg"), [None, UP]);
+    }
+
+    #[test]
+    fn suspicion_has_a_pace() {
+        let (now, interval) = (epoch(), Duration::from_secs(2));
+        let mut health = Health::resumed(&Thresholds::default(), true);
+        assert_eq!(health.suspected_probe(now, interval), now + Duration::from_millis(200));
+        health.observe(false);
+        assert_eq!(health.suspected_probe(now, interval), now + Duration::from_millis(50));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::state::EndpointState;
 /// A request counted at an endpoint for as long as the attempt lasts. The count itself was made by the pick.
 pub(crate) struct InFlight {
     pub(crate) endpoint: Rc<EndpointState>,
-    began: Instant,
+    pub(crate) began: Instant,
     pub(crate) status: Option<u16>,
 }
 
@@ -105,7 +105,8 @@ impl Attempt<'_> {
         let began = Instant::now();
         let timeouts = &self.retries.upstream().settings.timeouts;
         let patience = timeouts.attempt.unwrap_or(Duration::MAX).min(timeouts.connect);
-        self.connection.deadline.set(began + patience);
+        let by = began + patience;
+        self.connection.deadline.set(self.upload.answer_by.map_or(by, |overall| overall.min(by)));
         let mut dialing = pin!(dial(&target));
         let dialed = std::future::poll_fn(|cx| match dialing.as_mut().poll(cx) {
             Poll::Pending => self.connection.deadline.poll(cx).map(|()| None),
@@ -126,7 +127,10 @@ impl Attempt<'_> {
             Some(Err(error)) if is_local_shortage(&error) => {
                 // Idle connections are what can be done without.
                 self.connection.worker.snapshot.borrow().release_idle();
-                return Err(Ended::Rejected(Rejection::OutOfResources, None));
+                return match dial(&target).await {
+                    Ok(stream) => Ok(EndpointConnection::new(stream, endpoint.series.clone())),
+                    Err(_) => Err(Ended::Rejected(Rejection::OutOfResources, None)),
+                };
             }
             Some(Err(_)) => (Failure::Connect, Rejection::ConnectFailed),
             None => (Failure::ConnectTimeout, Rejection::ConnectTimeout),

@@ -17,6 +17,8 @@ const SMALL: usize = 4096;
 /// costs less CPU per byte; one whose receiver is slow in smaller ones, since what it does not take is kept.
 const WINDOW: usize = 64 * 1024;
 const SMALLEST_WINDOW: usize = 16 * 1024;
+/// What the kernel may hold of a large body that the network has not taken.
+const UNSENT: u32 = 256 * 1024;
 /// The size of a worker's read buffer.
 pub(crate) const LARGEST_WINDOW: usize = 512 * 1024;
 
@@ -30,6 +32,8 @@ pub(crate) struct Relay {
     /// Whether the end, too, is in `pending` or has gone.
     ended: bool,
     window: usize,
+    /// Bytes that the receiver took late, after they had been kept.
+    late: u64,
     /// Bytes of the body itself that came through.
     pub(crate) bytes: u64,
 }
@@ -53,7 +57,7 @@ impl Relay {
     pub(crate) fn new(framing: Framing, chunked_out: bool) -> Self {
         let reader = BodyReader::new(framing);
         let ended = reader.is_done();
-        Self { reader, chunked_out, pending: Vec::new(), sent: 0, ended, window: WINDOW, bytes: 0 }
+        Self { reader, chunked_out, pending: Vec::new(), sent: 0, ended, window: WINDOW, late: 0, bytes: 0 }
     }
 
     /// Whether all of it was read from the sender.
@@ -71,6 +75,11 @@ impl Relay {
         self.sent == self.pending.len()
     }
 
+    /// Changes whenever something moves, and when it turns from one side to the other to move it.
+    pub(crate) fn progress(&self) -> u64 {
+        2 * (self.bytes + self.late) + u64::from(self.is_flushed())
+    }
+
     /// Where to read the next piece of the body to.
     pub(crate) fn room<'b>(&self, buffer: &'b mut [u8]) -> &'b mut [u8] {
         let window = self.window.min(buffer.len());
@@ -78,7 +87,11 @@ impl Relay {
     }
 
     /// Learns from a piece that was read and passed on whether to read more at once.
-    fn adapt(&mut self, read: usize) {
+    fn adapt(&mut self, read: usize, to: &Stream) {
+        if self.window == WINDOW && read >= WINDOW {
+            // It is a large one. Without this a slow receiver would look like a stalled one.
+            let _ = to.bound_unsent(UNSENT);
+        }
         if !self.is_flushed() {
             self.window = SMALLEST_WINDOW;
         } else if read >= self.window {
@@ -96,10 +109,10 @@ impl Relay {
     /// Passes on what `output` holds already (a head, or nothing), then what `input` holds of the body; says
     /// how many bytes of `input` it took: all but what follows the body.
     pub(crate) fn feed(&mut self, output: &mut Vec<u8>, input: &[u8], to: &Stream) -> Result<usize, Blocked> {
-        if self.chunked_out || input.len() < SMALL {
+        if self.chunked_out || matches!(self.reader, BodyReader::Chunked(_)) || input.len() < SMALL {
             let taken = self.encode(input, output).map_err(Blocked::Sender)?;
             self.send(&[output], to).map_err(Blocked::Receiver)?;
-            self.adapt(input.len());
+            self.adapt(input.len(), to);
             return Ok(taken);
         }
         let (mut taken, mut head) = (0, output.as_slice());
@@ -118,7 +131,7 @@ impl Relay {
             }
         }
         self.send(&[head], to).map_err(Blocked::Receiver)?;
-        self.adapt(input.len());
+        self.adapt(input.len(), to);
         Ok(taken)
     }
 
@@ -197,7 +210,10 @@ impl Relay {
         while let Some(rest @ [_, ..]) = self.pending.get(self.sent..) {
             match ready!(to.poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.sent += written,
+                written => {
+                    self.sent += written;
+                    self.late += written as u64;
+                }
             }
         }
         if !self.pending.is_empty() {
@@ -214,11 +230,28 @@ fn end_chunks(trailers: &[u8], output: &mut Vec<u8>) {
     output.extend_from_slice(b"0\r\n");
     for line in trailers.split_inclusive(|&byte| byte == b'\n') {
         let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
-        if Known::of(trim(name)) == Known::Other {
+        if may_trail(trim(name)) {
             output.extend_from_slice(line);
         }
     }
     output.extend_from_slice(b"\r\n");
+}
+
+/// Whether a field may come after the body (RFC 9110 §6.5.1): none that frames, routes, vouches or says how to read.
+fn may_trail(name: &[u8]) -> bool {
+    const NEVER: [&[u8]; 10] = [
+        b"authorization",
+        b"cache-control",
+        b"content-encoding",
+        b"content-range",
+        b"content-type",
+        b"cookie",
+        b"set-cookie",
+        b"max-forwards",
+        b"range",
+        b"www-authenticate",
+    ];
+    Known::of(name) == Known::Other && !NEVER.iter().any(|never| name.eq_ignore_ascii_case(never))
 }
 
 #[cfg(test)]

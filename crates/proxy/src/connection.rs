@@ -6,11 +6,13 @@
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use evenkeel_net::{Peer, Stream};
+use evenkeel_telemetry::ListenerSeries;
 
 use crate::exchange;
 use crate::state::{ListenerState, Worker};
@@ -43,6 +45,10 @@ pub(crate) struct Connection {
     /// Whether the client has said that it will send nothing more.
     pub(crate) half_closed: bool,
     has_served: bool,
+    /// Whether the client has a part of an answer.
+    pub(crate) is_answering: bool,
+    /// The series that counted its beginning: a reload may rename the listener.
+    series: Arc<ListenerSeries>,
     /// Whether the listener is gone from the configuration.
     retired: bool,
 }
@@ -79,6 +85,7 @@ impl Connection {
             deadline: worker.timers.deadline(),
             generation: worker.generation.get(),
             worker,
+            series: listener.series.clone(),
             listener,
             stream,
             _place: place,
@@ -86,6 +93,7 @@ impl Connection {
             carry: Vec::new(),
             half_closed: false,
             has_served: false,
+            is_answering: false,
             retired: false,
         }
     }
@@ -208,7 +216,7 @@ impl Connection {
             // On the heap, and gone again before the connection is parked.
             match Box::pin(exchange::run(self)).await {
                 Next::Keep => {}
-                Next::Close if !self.stream.has_event() && self.carry.is_empty() => return,
+                Next::Close if self.carry.is_empty() && self.stream.is_idle() => return,
                 Next::Close | Next::Linger => return Box::pin(self.linger()).await,
                 Next::Reset => {
                     // It is gone already if this fails.
@@ -224,7 +232,11 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.listener.shared.open.fetch_sub(1, Relaxed);
-        self.listener.series.connection_closed();
+        self.series.connection_closed();
+        if self.is_answering {
+            // Ended from outside, in the middle of an answer. It is gone already if this fails.
+            let _ = self.stream.reset_on_close();
+        }
         let left = self.worker.connections.get() - 1;
         self.worker.connections.set(left);
         if left == 0 {

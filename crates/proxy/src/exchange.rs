@@ -126,7 +126,9 @@ async fn receive(connection: &mut Connection) -> Received {
                 connection.deadline.set(started + connection.listener.settings.timeouts.header);
             }
             ready!(connection.deadline.poll(cx));
-            return Poll::Ready(if connection.carry.is_empty() { Received::Ended } else { Received::Late });
+            // A line end too many after a body is no request.
+            let is_empty = connection.carry.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+            return Poll::Ready(if is_empty { Received::Ended } else { Received::Late });
         }
     })
     .await
@@ -298,7 +300,12 @@ async fn deliver(
 ) -> Next {
     record.status = status;
     record.bytes_out = output.len() as u64;
-    if connection.send(output).await { next } else { Next::Close }
+    record.is_complete = connection.send(output).await;
+    if record.is_complete {
+        return next;
+    }
+    record.rejection = Some(Rejection::ClientClosed);
+    Next::Close
 }
 
 /// A connection whose request was not read to its end cannot be used further.

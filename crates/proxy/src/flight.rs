@@ -43,6 +43,7 @@ pub(crate) struct Flight<'a> {
     answer_by: Option<Instant>,
     /// When to look at the endpoint next, while it keeps us waiting.
     look_at: Option<Instant>,
+    has_suspected: bool,
     /// By when an answer must begin to a client that sends nothing more.
     half_close_by: Option<Instant>,
     progress: u64,
@@ -62,6 +63,7 @@ impl<'a> Flight<'a> {
             is_reusable: false,
             answer_by: None,
             look_at: None,
+            has_suspected: false,
             half_close_by: None,
             progress: 0,
         }
@@ -75,17 +77,33 @@ impl<'a> Flight<'a> {
     pub(crate) async fn run(&mut self) -> Ended {
         let ended = std::future::poll_fn(|cx| self.poll_head(cx)).await;
         if let Some(ended) = ended {
-            return ended;
+            if matches!(ended, Ended::Answered(_) | Ended::Client(_)) || self.download.is_flushed() {
+                return ended;
+            }
+            // A part of an interim response is on its way to the client: whatever came next would land in its middle.
+            self.attempt.record.rejection = Some(Rejection::ResponseIncomplete);
+            return Ended::Answered(Next::Reset);
         }
-        let next = std::future::poll_fn(|cx| self.poll_body(cx)).await;
-        self.attempt.record.bytes_out += self.download.bytes;
-        Ended::Answered(next)
+        self.progress = 0;
+        Ended::Answered(std::future::poll_fn(|cx| self.poll_body(cx)).await)
     }
 
     /// Whether the endpoint has as much of the request as it will get.
     pub(crate) fn is_sent(&self) -> bool {
-        self.upload_is_broken
-            || (self.sent == self.attempt.record.request.bytes.len() && self.attempt.upload.relay.is_done())
+        self.upload_is_broken || (self.head_is_sent() && self.attempt.upload.relay.is_done())
+    }
+
+    fn head_is_sent(&self) -> bool {
+        self.sent == self.attempt.record.request.bytes.len()
+    }
+
+    /// Whether it is the endpoint's turn: it has the request, or is to say whether it wants the body.
+    fn is_endpoints_turn(&self) -> bool {
+        let awaits_continue = self.head_is_sent()
+            && self.interims == 0
+            && self.attempt.record.request.expects_continue
+            && !self.attempt.upload.is_begun;
+        awaits_continue || self.is_sent()
     }
 
     /// Sends the request and waits for the final response's head. `None` once it was passed on.
@@ -124,8 +142,8 @@ impl<'a> Flight<'a> {
     fn arm_for_head(&mut self) {
         let timeouts = &self.attempt.retries.upstream().settings.timeouts;
         let client = &self.attempt.connection.listener.settings.timeouts;
-        if !self.is_sent() {
-            let progress = self.sent as u64 + self.attempt.upload.relay.bytes + 1;
+        if !self.is_endpoints_turn() {
+            let progress = self.sent as u64 + self.attempt.upload.relay.progress() + 1;
             if self.progress != progress {
                 self.progress = progress;
                 let waits_for_client = self.attempt.upload.relay.is_flushed();
@@ -142,7 +160,9 @@ impl<'a> Flight<'a> {
             self.half_close_by = Some(now + client.half_close);
         }
         let overall = *self.attempt.upload.answer_by.get_or_insert(now + timeouts.response);
-        let attempt = timeouts.attempt.map_or(overall, |attempt| overall.min(now + attempt));
+        // An attempt's time includes its connect, but not the time a client took to send its body.
+        let began = if self.attempt.upload.is_begun { now } else { self.attempt.in_flight.began };
+        let attempt = timeouts.attempt.map_or(overall, |attempt| overall.min(began + attempt));
         let answer_by = *self.answer_by.get_or_insert(attempt);
         let look_at = *self.look_at.get_or_insert(now + SUSPECT_AFTER);
         self.arm(self.half_close_by.unwrap_or(answer_by).min(answer_by).min(look_at));
@@ -150,9 +170,8 @@ impl<'a> Flight<'a> {
 
     /// A deadline was reached: says what that means, or `None` if there is more patience.
     fn head_is_late(&mut self) -> Option<Ended> {
-        if !self.is_sent() {
-            let head_is_sent = self.sent == self.attempt.record.request.bytes.len();
-            if head_is_sent && self.attempt.upload.relay.is_flushed() {
+        if !self.is_endpoints_turn() {
+            if self.head_is_sent() && self.attempt.upload.relay.is_flushed() {
                 return Some(Ended::Rejected(Rejection::BodyTimeout, None));
             }
             return Some(Ended::Failed(Failure::AttemptTimeout, Rejection::ResponseTimeout, self.sent > 0));
@@ -173,7 +192,9 @@ impl<'a> Flight<'a> {
         if !shared.status.state().up && retries.allow(Failure::AttemptTimeout, record, upload, true) {
             return Some(Ended::Elsewhere);
         }
-        shared.suspect();
+        if !std::mem::replace(&mut self.has_suspected, true) {
+            shared.suspect();
+        }
         let look_at = now + LOOK_EVERY;
         self.look_at = Some(look_at);
         let answer_by = self.answer_by.unwrap_or(look_at);
@@ -249,7 +270,9 @@ impl<'a> Flight<'a> {
 
     /// Passes on the response's body and, if it is not through yet, the request's.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let before = self.download.bytes;
         let next = self.poll_download(cx);
+        self.attempt.record.bytes_out += self.download.bytes - before;
         if let Poll::Ready(next) = next {
             return Poll::Ready(self.finish(next));
         }
@@ -261,8 +284,9 @@ impl<'a> Flight<'a> {
             // The client is gone or breaks its framing in the middle of an answer: there is no other way to say so.
             return Poll::Ready(self.finish(Err((Rejection::ClientClosed, Next::Close))));
         }
-        let progress = self.download.bytes + self.attempt.upload.relay.bytes + 1;
-        let waits_for_client = !self.download.is_flushed();
+        let progress = self.download.progress() + self.attempt.upload.relay.progress() + 1;
+        let uploads = !self.is_sent() && self.attempt.upload.relay.is_flushed();
+        let waits_for_client = uploads || !self.download.is_flushed();
         if self.progress != progress {
             self.progress = progress;
             let upstream = self.attempt.retries.upstream().settings.timeouts.stall;
@@ -311,9 +335,15 @@ impl<'a> Flight<'a> {
                 self.attempt.record.rejection = Some(rejection);
                 next
             }
-            Ok(()) if !is_sent => Next::Linger,
-            Ok(()) if self.attempt.record.request.keep_alive => Next::Keep,
-            Ok(()) => Next::Close,
+            Ok(()) => {
+                self.attempt.record.is_complete = true;
+                self.attempt.connection.is_answering = false;
+                match self.attempt.record.request.keep_alive {
+                    _ if !is_sent => Next::Linger,
+                    true => Next::Keep,
+                    false => Next::Close,
+                }
+            }
         }
     }
 }

@@ -126,7 +126,9 @@ impl Retries<'_> {
 
     /// Whether to try again elsewhere after this failure; if so, it is paid for and counted.
     pub(crate) fn allow(&mut self, failure: Failure, record: &Record, upload: &Upload, sent: bool) -> bool {
-        self.tried.push(self.id);
+        if !self.tried.contains(&self.id) {
+            self.tried.push(self.id);
+        }
         if !self.upstream.has_another(self.worker, self.tried) {
             return false;
         }

@@ -125,7 +125,8 @@ pub(crate) fn write_request(
         }
         known if known.is_hop_by_hop() => false,
         Known::Host => false,
-        Known::Forwarded => sender.trusted,
+        Known::Forwarded | Known::XForwardedOther => sender.trusted,
+        Known::Twin => false,
         Known::XForwardedFor => {
             has_forwarded_for |= sender.trusted;
             false
@@ -222,7 +223,10 @@ pub(crate) fn write_response(output: &mut Vec<u8>, response: &Received<'_>, leav
                 stays_when_named(name) || !is_named(name, head, fields)
             }
         }
-        Known::ContentLength => !std::mem::replace(&mut has_length, true),
+        // RFC 9110 §8.6: neither interim responses nor 204 have one.
+        Known::ContentLength => {
+            !std::mem::replace(&mut has_length, true) && response.status >= 200 && response.status != 204
+        }
         known => !known.is_hop_by_hop(),
     };
     if response.clean {
@@ -275,7 +279,7 @@ mod tests {
     #[test]
     fn strangers_are_not_believed_and_connection_fields_stay_behind() {
         let text = "GET /a?b HTTP/1.1\r\nhost: x\r\nA: 1\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nX_Forwarded-For: 6.6.6.6\r\n\
-                    b:2\r\nForwarded: for=6.6.6.6\r\nKeep-Alive: 5\r\nTE: trailers\r\nX-Request-Id: mine\r\nC: 3\r\n\r\n";
+                    b:2\r\nX-Forwarded-Port: 1\r\nX-Real-IP: 6.6.6.6\r\nContent_Length: 7\r\nForwarded: for=6.6.6.6\r\nKeep-Alive: 5\r\nTE: trailers\r\nX-Request-Id: mine\r\nC: 3\r\n\r\n";
         assert_eq!(
             forwarded(text, false),
             "GET /a?b HTTP/1.1\r\nHost: x\r\nA: 1\r\nb:2\r\nC: 3\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\n\

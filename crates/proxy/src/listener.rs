@@ -22,6 +22,8 @@ use crate::worker::{Handover, Place};
 
 /// How long accepting rests when the process is out of file descriptors or memory.
 const REST: Duration = Duration::from_millis(100);
+/// Connections that may wait for their listener to become known.
+const EARLY_LIMIT: usize = 1024;
 /// How often that is said.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
@@ -126,9 +128,19 @@ fn admit(worker: &Rc<Worker>, shared: &Arc<SharedListener>, stream: Stream, peer
 
 /// Serves a connection that another worker accepted.
 pub(crate) fn take_over(worker: &Rc<Worker>, handover: Handover) {
-    match (worker.listener(&handover.listener), handover.stream.attach()) {
-        (Some(listener), Ok(stream)) => start(worker, listener, stream, handover.peer, handover.place),
-        _ => {
+    let Some(listener) = worker.listener(&handover.listener) else {
+        // Two workers learn of a new listener at different moments. One that stays unknown was removed meanwhile.
+        let mut early = worker.early.borrow_mut();
+        if early.len() < EARLY_LIMIT && !worker.draining.get() {
+            early.push(handover);
+        } else {
+            handover.listener.open.fetch_sub(1, Relaxed);
+        }
+        return;
+    };
+    match handover.stream.attach() {
+        Ok(stream) => start(worker, listener, stream, handover.peer, handover.place),
+        Err(_) => {
             handover.listener.open.fetch_sub(1, Relaxed);
         }
     }

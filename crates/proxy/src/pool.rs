@@ -3,7 +3,7 @@
 //! The youngest is used first: it is the least likely to be closed by the endpoint, and the surplus grows
 //! old at the bottom and is swept away.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,7 @@ impl Drop for EndpointConnection {
 #[derive(Default)]
 pub(crate) struct Pool {
     idle: RefCell<Vec<(EndpointConnection, Instant)>>,
+    is_closed: Cell<bool>,
 }
 
 impl Pool {
@@ -52,7 +53,7 @@ impl Pool {
     /// Keeps a connection for the next request, unless there are `limit` already.
     pub(crate) fn put(&self, mut connection: EndpointConnection, now: Instant, limit: usize) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < limit {
+        if idle.len() < limit && !self.is_closed.get() {
             connection.reused = true;
             idle.push((connection, now));
         }
@@ -64,6 +65,12 @@ impl Pool {
             now.saturating_duration_since(*since) < keep
                 && (!connection.stream.has_event() || connection.stream.is_idle())
         });
+    }
+
+    /// Drops them all, and whatever comes back: the endpoint has left the configuration.
+    pub(crate) fn close(&self) {
+        self.is_closed.set(true);
+        self.clear();
     }
 
     /// Drops them all.

@@ -37,6 +37,8 @@ pub(crate) struct Record {
     pub(crate) bytes_out: u64,
     pub(crate) connect: Option<Duration>,
     pub(crate) first_byte: Option<Instant>,
+    /// Whether the client has the whole answer.
+    pub(crate) is_complete: bool,
 }
 
 impl Record {
@@ -58,13 +60,14 @@ impl Record {
             bytes_out: 0,
             connect: None,
             first_byte: None,
+            is_complete: false,
         }
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        if self.status == 0 && self.rejection.is_none() {
+        if !self.is_complete && self.rejection.is_none() {
             // The task was ended from outside: the worker stopped, or a bug ended it.
             self.rejection = Some(if std::thread::panicking() {
                 Rejection::InternalError

@@ -10,7 +10,6 @@ use evenkeel_policy::retry::Failure;
 
 use crate::attempt::{Attempt, Ended};
 use crate::body::{Blocked, Relay, first_room};
-use crate::connection::Next;
 use crate::flight::Flight;
 use crate::heads::{self, Leaving};
 
@@ -40,28 +39,42 @@ impl Flight<'_> {
             }
         };
         let input = scratch.input.get(..read).unwrap_or_default();
+        let output = &mut scratch.output;
+        let mut taken = 0;
         if self.partial.is_empty() {
-            let parser = &mut scratch.parser;
-            parser.reset();
-            return Poll::Ready(self.read_heads(input, parser, &mut scratch.output));
+            scratch.parser.reset();
+            let step = self.read_heads(input, &mut taken, &mut scratch.parser, output);
+            if matches!(step, HeadStep::More) && taken < read {
+                self.partial = input.get(taken..).unwrap_or_default().to_vec();
+                self.parser = std::mem::take(&mut scratch.parser);
+            }
+            return Poll::Ready(step);
         }
         let mut partial = std::mem::take(&mut self.partial);
         let mut parser = std::mem::take(&mut self.parser);
         partial.extend_from_slice(input);
-        Poll::Ready(self.read_heads(&partial, &mut parser, &mut scratch.output))
+        let step = self.read_heads(&partial, &mut taken, &mut parser, output);
+        if matches!(step, HeadStep::More) {
+            partial.drain(..taken);
+            self.partial = partial;
+            self.parser = parser;
+        }
+        Poll::Ready(step)
     }
 
-    /// Reads interim heads and perhaps the final one from the front of `input`; keeps what is not whole.
-    fn read_heads(&mut self, mut input: &[u8], parser: &mut HeadParser, output: &mut Vec<u8>) -> HeadStep {
+    /// Reads interim heads, which count as taken, and perhaps the final one from the front of `input`.
+    fn read_heads(
+        &mut self,
+        mut input: &[u8],
+        taken: &mut usize,
+        parser: &mut HeadParser,
+        output: &mut Vec<u8>,
+    ) -> HeadStep {
         loop {
             let length = match parser.parse(input, RESPONSE_HEAD_LIMIT, LineEnds::Lenient) {
                 Ok(Some(length)) => length,
-                Ok(None) => {
-                    self.partial = input.to_vec();
-                    self.parser = std::mem::take(parser);
-                    return HeadStep::More;
-                }
-                Err(fault) => return HeadStep::Ended(refuse(fault)),
+                Ok(None) => return HeadStep::More,
+                Err(fault) => return HeadStep::Ended(self.refuse_or_replace(fault)),
             };
             let (head, rest) = input.split_at(length);
             let read = || {
@@ -72,7 +85,7 @@ impl Flight<'_> {
             };
             let (line, meaning) = match read() {
                 Ok(read) => read,
-                Err(fault) => return HeadStep::Ended(refuse(fault)),
+                Err(fault) => return HeadStep::Ended(self.refuse_or_replace(fault)),
             };
             let received = heads::Received {
                 head,
@@ -82,6 +95,11 @@ impl Flight<'_> {
                 clean: parser.is_clean(),
                 names_fields: meaning.names_fields,
             };
+            if line.status == 408 && self.endpoint.reused && self.interims == 0 {
+                // The endpoint's farewell to an idle connection, not an answer.
+                let ended = Ended::Failed(Failure::Reset, Rejection::UpstreamClosed, self.sent > 0);
+                return HeadStep::Ended(ended);
+            }
             if line.status >= 200 {
                 return self.take_final(&received, &meaning, rest, output);
             }
@@ -98,12 +116,22 @@ impl Flight<'_> {
                     return HeadStep::Ended(Ended::Client(Rejection::ClientClosed));
                 }
             }
-            if rest.is_empty() {
-                return HeadStep::More;
-            }
+            *taken += length;
             input = rest;
             parser.reset();
+            if input.is_empty() {
+                return HeadStep::More;
+            }
         }
+    }
+
+    /// What a kept connection says first may be left over from before: nobody asked for it. Then the connection is
+    /// replaced, as if it had been found closed.
+    fn refuse_or_replace(&self, fault: Fault) -> Ended {
+        if self.endpoint.reused && self.interims == 0 {
+            return Ended::Failed(Failure::Reset, Rejection::UpstreamClosed, self.sent > 0);
+        }
+        refuse(fault)
     }
 
     /// Passes the final head on, and what came with it of the body.
@@ -133,6 +161,7 @@ impl Flight<'_> {
         record.status = status;
         record.first_byte = Some(Instant::now());
         record.bytes_out = output.len() as u64;
+        connection.is_answering = true;
 
         // Interim responses that the client has not taken yet go first.
         let waiting = std::mem::replace(&mut self.download, Relay::new(meaning.framing, chunked));
@@ -146,15 +175,19 @@ impl Flight<'_> {
     fn take_body(&mut self, input: &[u8], output: &mut Vec<u8>) -> HeadStep {
         match self.download.feed(output, input, &self.attempt.connection.stream) {
             Ok(taken) => {
+                self.attempt.record.bytes_out += self.download.bytes;
                 // Whatever follows the body was not asked for.
                 self.is_reusable &= taken == input.len();
                 HeadStep::Final
             }
             Err(Blocked::Receiver(_)) => HeadStep::Ended(Ended::Client(Rejection::ClientClosed)),
-            Err(Blocked::Sender(_)) => {
+            Err(Blocked::Sender(fault)) => {
+                // Found before anything of it was sent, so that it can still be said.
                 self.is_reusable = false;
-                self.attempt.record.rejection = Some(Rejection::ResponseIncomplete);
-                HeadStep::Ended(Ended::Answered(Next::Reset))
+                self.attempt.record.status = 0;
+                self.attempt.record.bytes_out = 0;
+                self.attempt.connection.is_answering = false;
+                HeadStep::Ended(refuse(fault))
             }
         }
     }

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use evenkeel_config::plan::{Action, Listener, Upstream};
 use evenkeel_http1::HeadParser;
+use evenkeel_net::Address;
 use evenkeel_policy::balance::{Balance, Balancer, Eligible, Hint};
 use evenkeel_policy::eligibility::{Ineligible, eligible};
 use evenkeel_policy::endpoint::{Endpoint, EndpointId, Endpoints};
@@ -25,7 +26,7 @@ use crate::body::LARGEST_WINDOW;
 use crate::deployment::{Deployment, SharedEndpoint, SharedListener};
 use crate::pool::Pool;
 use crate::timers::Timers;
-use crate::worker::Peers;
+use crate::worker::{Handover, Peers};
 
 /// One worker thread's state.
 pub(crate) struct Worker {
@@ -44,6 +45,8 @@ pub(crate) struct Worker {
     /// Connections being served, and the signal that the last one ended.
     pub(crate) connections: Cell<usize>,
     pub(crate) idle: Notify,
+    /// Connections that another worker handed over before this one knew their listener.
+    pub(crate) early: RefCell<Vec<Handover>>,
 }
 
 /// Buffers for the work between two awaits.
@@ -133,6 +136,16 @@ impl Worker {
     pub(crate) fn apply(&self, deployment: &Deployment, telemetry: &Writer) {
         let old = self.snapshot.borrow().clone();
         let snapshot = Snapshot::new(deployment, telemetry, &old);
+        let stays = |state: &Rc<EndpointState>| {
+            snapshot
+                .upstreams
+                .iter()
+                .flat_map(|upstream| &upstream.states)
+                .any(|other| Rc::ptr_eq(state, other))
+        };
+        for gone in old.upstreams.iter().flat_map(|upstream| &upstream.states).filter(|state| !stays(state)) {
+            gone.pool.close();
+        }
         *self.snapshot.borrow_mut() = Rc::new(snapshot);
         self.generation.set(self.generation.get().wrapping_add(1));
     }
@@ -206,7 +219,10 @@ impl Snapshot {
                     trust: Trust::new(settings.trusted_proxies.clone()),
                     series: telemetry.listener(&settings.name),
                     unrouted: telemetry.route(&settings.name, "", ""),
-                    own_host: shared.listener.address().to_string(),
+                    own_host: match shared.listener.address() {
+                        Address::Tcp(address) => address.to_string(),
+                        Address::Unix(_) => "localhost".into(),
+                    },
                     table: RouteTable::new(matchers),
                     routes,
                     fallback: settings.upstream.map(|upstream| state("", &Action::Upstream(upstream))),

@@ -210,6 +210,7 @@ fn run(
         draining: Cell::new(false),
         connections: Cell::new(0),
         idle: Notify::new(),
+        early: RefCell::new(Vec::new()),
     });
     runtime.block_on(serve(worker.clone(), telemetry, orders, handovers));
     drop(runtime); // Ends what is left, which records itself.
@@ -231,10 +232,14 @@ async fn serve(
     let mut accepting = Accepting::new();
     let deadline = loop {
         tokio::select! {
+            biased;
             order = orders.recv() => match order {
                 Some(Order::Apply(deployment, done)) => {
                     worker.apply(&deployment, &telemetry);
                     listen(&worker, &deployment, &mut accepting);
+                    for handover in worker.early.take() {
+                        listener::take_over(&worker, handover);
+                    }
                     let _ = done.send(());
                 }
                 Some(Order::Drain(deadline)) => break deadline,
