@@ -22,20 +22,23 @@ use crate::state::EndpointState;
 pub(crate) struct InFlight {
     pub(crate) endpoint: Rc<EndpointState>,
     pub(crate) began: Instant,
+    /// When it ended, if somebody looked at the clock then.
+    pub(crate) ended: Option<Instant>,
     pub(crate) status: Option<u16>,
 }
 
 impl InFlight {
-    pub(crate) fn begin(endpoint: Rc<EndpointState>) -> Self {
+    pub(crate) fn begin(endpoint: Rc<EndpointState>, began: Instant) -> Self {
         endpoint.series.begin();
-        Self { endpoint, began: Instant::now(), status: None }
+        Self { endpoint, began, ended: None, status: None }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.endpoint.shared.load.end();
-        self.endpoint.series.end(self.status, self.began.elapsed());
+        let ended = self.ended.unwrap_or_else(Instant::now);
+        self.endpoint.series.end(self.status, ended.saturating_duration_since(self.began));
     }
 }
 
@@ -78,7 +81,8 @@ impl Attempt<'_> {
             (self, reusable) = flight.land();
             if let (Some(endpoint), Ended::Answered(_)) = (reusable, &outcome) {
                 let limit = self.retries.upstream().settings.pool.idle_connections;
-                self.in_flight.endpoint.pool.put(endpoint, Instant::now(), limit);
+                let now = self.in_flight.ended.unwrap_or_else(Instant::now);
+                self.in_flight.endpoint.pool.put(endpoint, now, limit);
             }
             match outcome {
                 // The endpoint had closed a connection that was kept: replace it, nobody needs to know.

@@ -44,6 +44,8 @@ pub(crate) struct Connection {
     pub(crate) carry: Vec<u8>,
     /// Whether the client has said that it will send nothing more.
     pub(crate) half_closed: bool,
+    /// When the last answer ended, if somebody looked at the clock then.
+    pub(crate) quiet_since: Option<Instant>,
     has_served: bool,
     /// Whether the client has a part of an answer.
     pub(crate) is_answering: bool,
@@ -92,6 +94,7 @@ impl Connection {
             client,
             carry: Vec::new(),
             half_closed: false,
+            quiet_since: None,
             has_served: false,
             is_answering: false,
             retired: false,
@@ -128,7 +131,7 @@ impl Connection {
         self.carry = Vec::new();
         let timeouts = &self.listener.settings.timeouts;
         let patience = if self.has_served { timeouts.idle } else { timeouts.header };
-        self.deadline.set(Instant::now() + patience);
+        self.deadline.set(self.quiet_since.take().unwrap_or_else(Instant::now) + patience);
         let mut is_last_chance = false;
         std::future::poll_fn(|cx| {
             if self.stream.poll_read_ready(cx).is_ready() {

@@ -155,7 +155,9 @@ impl<'a> Flight<'a> {
         if self.look_at.is_some() && !is_half_closed {
             return;
         }
-        let now = Instant::now();
+        // On a kept connection the request went out the moment it was taken up.
+        let is_fresh = self.look_at.is_none() && self.endpoint.reused && !self.attempt.upload.is_begun;
+        let now = if is_fresh { self.attempt.in_flight.began } else { Instant::now() };
         if is_half_closed {
             self.half_close_by = Some(now + client.half_close);
         }
@@ -336,6 +338,10 @@ impl<'a> Flight<'a> {
                 next
             }
             Ok(()) => {
+                let now = Instant::now();
+                self.attempt.in_flight.ended = Some(now);
+                self.attempt.record.ended = Some(now);
+                self.attempt.connection.quiet_since = Some(now);
                 self.attempt.record.is_complete = true;
                 self.attempt.connection.is_answering = false;
                 match self.attempt.record.request.keep_alive {

@@ -32,7 +32,7 @@ pub(crate) async fn run(connection: &mut Connection, mut record: Record, destina
     let upstream = destination.upstream.clone();
     record.series = Some(destination.series.clone());
     record.upstream = Some(upstream.clone());
-    upstream.budget.borrow_mut().deposit(Instant::now());
+    upstream.budget.borrow_mut().deposit(record.started);
     let mut upload = match prepare_upload(connection, &mut record) {
         Ok(upload) => upload,
         Err(Unprepared::TooLarge) => return reject(connection, record, Rejection::BodyTooLarge, None).await,
@@ -53,7 +53,9 @@ pub(crate) async fn run(connection: &mut Connection, mut record: Record, destina
         };
         record.attempts += 1;
         record.endpoint = Some(endpoint.clone());
-        let in_flight = InFlight::begin(endpoint.clone());
+        // The clock is worth looking at only when time has passed.
+        let began = if record.attempts == 1 { record.started } else { Instant::now() };
+        let in_flight = InFlight::begin(endpoint.clone(), began);
         let retries = Retries { worker: &worker, upstream: &upstream, tried: &mut tried, id };
         let attempt = Attempt { connection, record: &mut record, upload: &mut upload, in_flight, retries };
         match attempt.run().await {

@@ -20,7 +20,9 @@ pub(crate) struct Record {
     worker: Rc<Worker>,
     listener: Rc<ListenerState>,
     client: Option<IpAddr>,
-    started: Instant,
+    pub(crate) started: Instant,
+    /// When it ended, if somebody looked at the clock then.
+    pub(crate) ended: Option<Instant>,
     /// Empty until a request was understood.
     pub(crate) request: Request,
     pub(crate) route: Option<Rc<RouteState>>,
@@ -48,6 +50,7 @@ impl Record {
             listener: connection.listener.clone(),
             client: connection.client,
             started,
+            ended: None,
             bytes_in: request.received as u64,
             request,
             route: None,
@@ -79,7 +82,8 @@ impl Drop for Record {
             self.listener.series.rejection(rejection);
         }
         let logged = if self.status != 0 { self.status } else { self.rejection.map_or(0, Rejection::status) };
-        let duration = self.started.elapsed();
+        let ended = self.ended.unwrap_or_else(Instant::now);
+        let duration = ended.saturating_duration_since(self.started);
         let method = Method::from_bytes(self.request.method());
         let series = self.series.as_ref().unwrap_or(&self.listener.unrouted);
         series.request(method, logged, duration, self.bytes_in, self.bytes_out);
