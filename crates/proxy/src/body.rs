@@ -32,6 +32,8 @@ pub(crate) struct Relay {
     /// Whether the end, too, is in `pending` or has gone.
     ended: bool,
     window: usize,
+    /// Whether the receiver's kernel was told to hold no more than [`UNSENT`].
+    is_bounded: bool,
     /// Bytes that the receiver took late, after they had been kept.
     late: u64,
     /// Bytes of the body itself that came through.
@@ -57,7 +59,17 @@ impl Relay {
     pub(crate) fn new(framing: Framing, chunked_out: bool) -> Self {
         let reader = BodyReader::new(framing);
         let ended = reader.is_done();
-        Self { reader, chunked_out, pending: Vec::new(), sent: 0, ended, window: WINDOW, late: 0, bytes: 0 }
+        Self {
+            reader,
+            chunked_out,
+            pending: Vec::new(),
+            sent: 0,
+            ended,
+            window: WINDOW,
+            is_bounded: false,
+            late: 0,
+            bytes: 0,
+        }
     }
 
     /// Whether all of it was read from the sender.
@@ -88,7 +100,8 @@ impl Relay {
 
     /// Learns from a piece that was read and passed on whether to read more at once.
     fn adapt(&mut self, read: usize, to: &Stream) {
-        if self.window == WINDOW && read >= WINDOW {
+        if !self.is_bounded && self.bytes >= u64::from(UNSENT) {
+            self.is_bounded = true;
             // It is a large one. Without this a slow receiver would look like a stalled one.
             let _ = to.bound_unsent(UNSENT);
         }

@@ -125,6 +125,9 @@ impl<'a> Flight<'a> {
         if self.is_sent() && self.attempt.connection.poll_watch(cx).is_err() {
             return Poll::Ready(Some(Ended::Client(Rejection::ClientClosed)));
         }
+        if self.attempt.connection.worker.is_over.get() {
+            return Poll::Ready(Some(Ended::Rejected(Rejection::ShuttingDown, None)));
+        }
         loop {
             self.arm_for_head();
             ready!(self.attempt.connection.deadline.poll(cx));

@@ -46,7 +46,7 @@ pub(crate) async fn run(connection: &mut Connection, mut record: Record, destina
             Ok(picked) => picked,
             Err(ineligible) => {
                 // What the last endpoint did says more than that there was no other one.
-                let rejection = last.unwrap_or_else(|| ineligible.rejection());
+                let rejection = last.unwrap_or_else(|| upstream.rejection(&ineligible));
                 let detail = last.is_none().then(|| ineligible.to_string());
                 return reject(connection, record, rejection, detail.as_deref()).await;
             }

@@ -16,6 +16,7 @@ use evenkeel_policy::balance::{Balance, Balancer, Eligible, Hint};
 use evenkeel_policy::eligibility::{Ineligible, eligible};
 use evenkeel_policy::endpoint::{Endpoint, EndpointId, Endpoints};
 use evenkeel_policy::forwarding::Trust;
+use evenkeel_policy::rejection::Rejection;
 use evenkeel_policy::retry::Budget;
 use evenkeel_policy::rng::Rng;
 use evenkeel_policy::routing::{RouteId, RouteTable};
@@ -42,6 +43,8 @@ pub(crate) struct Worker {
     /// Grows with every snapshot, so that a connection knows cheaply that there is a new one.
     pub(crate) generation: Cell<u32>,
     pub(crate) draining: Cell<bool>,
+    /// Whether the patience of a graceful stop is over: who has no answer yet gets one of ours.
+    pub(crate) is_over: Cell<bool>,
     /// Connections being served, and the signal that the last one ended.
     pub(crate) connections: Cell<usize>,
     pub(crate) idle: Notify,
@@ -330,6 +333,16 @@ impl UpstreamState {
             if endpoint.load.try_begin(endpoint.max_in_flight) {
                 return Ok((id, state.clone()));
             }
+        }
+    }
+
+    /// What to answer when nobody is eligible.
+    pub(crate) fn rejection(&self, ineligible: &Ineligible) -> Rejection {
+        match ineligible.rejection() {
+            Rejection::EndpointsDown if self.states.iter().all(|state| state.shared.target().is_none()) => {
+                Rejection::UnresolvedName
+            }
+            rejection => rejection,
         }
     }
 

@@ -26,6 +26,8 @@ use crate::timers::Timers;
 
 /// How often access lines are handed on and idle connections are looked through.
 const TICK: Duration = Duration::from_millis(100);
+/// How long the answers to those who were waited for in vain may take.
+const FAREWELL: Duration = Duration::from_millis(250);
 /// Ticks between two sweeps of the idle connections.
 const SWEEP: u32 = 10;
 
@@ -208,6 +210,7 @@ fn run(
         snapshot: RefCell::new(Rc::new(Snapshot::default())),
         generation: Cell::new(0),
         draining: Cell::new(false),
+        is_over: Cell::new(false),
         connections: Cell::new(0),
         idle: Notify::new(),
         early: RefCell::new(Vec::new()),
@@ -262,7 +265,12 @@ async fn serve(
             worker.idle.notified().await;
         }
     };
-    let _ = tokio::time::timeout_at(deadline.into(), all_ended).await;
+    let mut all_ended = std::pin::pin!(all_ended);
+    if tokio::time::timeout_at(deadline.into(), all_ended.as_mut()).await.is_err() {
+        worker.is_over.set(true);
+        worker.timers.wake_all();
+        let _ = tokio::time::timeout(FAREWELL, all_ended).await;
+    }
 }
 
 /// Starts accepting on new listeners, stops on those that are gone.

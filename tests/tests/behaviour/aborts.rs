@@ -71,9 +71,11 @@ fn a_client_that_half_closes_gets_a_long_answer_to_its_end() {
     let origin = Origin::serve(move |_| answer.clone());
     let proxy = Proxy::before_with(&[origin.address()], "[listener.web.timeouts]\nhalf_close = \"100ms\"");
     let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n").shutdown_write();
-    let response = client.response().expect_status(200);
-    assert_eq!(response.body.len(), body.len());
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    // Once the answer has begun, no time is set for its rest.
+    client.response_head().expect_status(200);
+    client.shutdown_write();
+    client.discard(body.len() as u64);
     client.expect_end();
 }
 

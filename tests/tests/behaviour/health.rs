@@ -264,3 +264,61 @@ fn readiness_does_not_depend_on_the_verdict() {
     proxy.admin_get("/readyz").expect_status(200);
     proxy.admin_get("/livez").expect_status(200);
 }
+
+/// Settings that change make a new watcher, not a new endpoint: its first bad probe is one of `fall`.
+#[test]
+fn new_thresholds_do_not_take_an_endpoint_down_with_one_bad_probe() {
+    let gate = evenkeel_testkit::Gate::new();
+    let held = gate.clone();
+    let probes = AtomicU16::new(0);
+    let origin = Origin::serve(move |request| match request.target.as_str() {
+        "/new" => match probes.fetch_add(1, Ordering::SeqCst) {
+            0 => reply(500, "one bad probe"),
+            _ => {
+                held.wait();
+                reply(200, "")
+            }
+        },
+        _ => reply(200, ""),
+    });
+    let config = |path: &str, rise: u32| {
+        let health = format!(
+            "[upstream.app.health]\npath = \"{path}\"\ninterval = \"1s\"\ntimeout = \"20s\"\nrise = {rise}\nfall = 2"
+        );
+        app_config(&[origin.address()], &health)
+    };
+    let proxy = Proxy::start(&config("/old", 2));
+    proxy.wait_for_endpoint(origin.address(), true);
+    proxy.reload(&config("/new", 5));
+    // When the second probe is there, the first was judged.
+    eventually("the second of the new probes", || {
+        let counts = origin.counts_by_target();
+        if counts.get("/new").is_some_and(|count| *count >= 2) { Ok(()) } else { Err(format!("{counts:?}")) }
+    });
+    proxy.get("/").expect_status(200);
+    let metrics = proxy.metrics();
+    assert_eq!(metrics.value("evenkeel_endpoint_up", &[]), 1.0, "{metrics}");
+    gate.open();
+    eventually("the third of the new probes", || {
+        let counts = origin.counts_by_target();
+        if counts["/new"] >= 3 { Ok(()) } else { Err(format!("{counts:?}")) }
+    });
+    proxy.get("/").expect_status(200);
+}
+
+/// A path is no host: strict endpoints would refuse every probe.
+#[test]
+fn a_probe_through_a_unix_socket_names_localhost() {
+    let origin = Origin::named("origin");
+    let inner =
+        Proxy::start(&app_config(&[origin.address()], "").replace("127.0.0.1:0", "unix:$DIR/inner.sock"));
+    let socket = format!("unix:{}", inner.dir().join("inner.sock").display());
+    let outer = Proxy::start(
+        &app_config(&[], HEALTH).replace("endpoints = []", &format!("endpoints = [\"{socket}\"]")),
+    );
+    outer.wait_for_metric("evenkeel_endpoint_up", &[("endpoint", &socket)], |up| up == 1.0);
+    outer.get("/").expect_status(200).expect_body("origin");
+    let requests = origin.requests();
+    let probe = requests.iter().find(|request| request.target == "/healthz").expect("a probe");
+    assert_eq!(probe.fields.values("host"), ["localhost"], "{probe}");
+}

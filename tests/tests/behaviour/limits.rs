@@ -266,3 +266,43 @@ fn slow_headers_do_not_hold_up_others() {
         client.response().expect_status(200);
     }
 }
+
+/// What is done for each pair of a field and an option of `Connection` adds up to seconds in 64 KiB.
+#[test]
+fn fields_and_connection_options_are_counted() {
+    let origin = Origin::named("origin");
+    let proxy = Proxy::start(&format!("{}[server]\nworkers = 1\n", app_config(&[origin.address()], "")));
+    let request = |fields: usize, options: usize| {
+        let fields = "b: 1\r\n".repeat(fields - 2);
+        let options = vec!["a"; options].join(",");
+        format!("GET /crowd HTTP/1.1\r\nHost: test\r\nConnection: {options}\r\n{fields}\r\n")
+    };
+    for (fields, options, status, reason) in [
+        (256, 32, 200, ""),
+        (257, 1, 431, "header_too_large"),
+        (5000, 15_000, 431, "header_too_large"),
+        (3, 33, 400, "malformed_request"),
+        (256, 25_000, 400, "malformed_request"),
+        (2, 30_000, 400, "malformed_request"),
+    ] {
+        let before = proxy.metrics().value("evenkeel_rejections_total", &[("reason", reason)]);
+        let mut client = proxy.client();
+        client.send(request(fields, options));
+        // The only worker has time for others meanwhile.
+        proxy.get("/other").expect_status(200);
+        let response = client.response();
+        if status == 200 {
+            response.expect_status(200);
+            continue;
+        }
+        expect_own(&response, status, "http_request_error");
+        let labels = [("listener", "web"), ("reason", reason)];
+        proxy.wait_for_metric("evenkeel_rejections_total", &labels, |count| count == before + 1.0);
+    }
+    assert_eq!(origin.counts_by_target()["/crowd"], 1);
+    // Spread over several fields they count together.
+    let options = "Connection: a,b,c\r\n".repeat(11);
+    let mut client = proxy.client();
+    client.send(format!("GET /crowd HTTP/1.1\r\nHost: test\r\n{options}\r\n"));
+    expect_own(&client.response(), 400, "http_request_error");
+}

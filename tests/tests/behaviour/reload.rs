@@ -198,3 +198,48 @@ fn reloads_under_load_cost_no_request() {
     assert!(report.ok() >= 240, "{report}");
     proxy.get("/").expect_status(200);
 }
+
+/// Who counted a connection's beginning counts its end, whatever the listener is called by then.
+#[test]
+fn connections_of_a_renamed_listener_are_counted_to_their_end() {
+    let origin = Origin::named("origin");
+    let config = |name: &str| {
+        app_config(&[origin.address()], "")
+            .replace("[listener.web]", &format!("[listener.{name}]"))
+            .replace("127.0.0.1:0", "unix:$DIR/web.sock")
+    };
+    let proxy = Proxy::start(&config("web"));
+    let socket = proxy.dir().join("web.sock");
+    let gauge = "evenkeel_connections_open";
+    let open = |count: usize| {
+        let mut clients: Vec<_> = (0..count).map(|_| RawClient::connect_unix(&socket)).collect();
+        clients.iter_mut().for_each(|client| drop(client.exchange(GET).expect_status(200)));
+        clients
+    };
+    let mut before = open(4);
+    proxy.wait_for_metric(gauge, &[("listener", "web")], |count| count == 4.0);
+    proxy.reload(&config("front"));
+    // Half of them learn of it with a request, the others only when they are closed.
+    for client in &mut before[..2] {
+        client.exchange(GET).expect_status(200);
+    }
+    let after = open(3);
+    proxy.wait_for_metric(gauge, &[("listener", "front")], |count| count == 3.0);
+    drop(before);
+    let never_negative = |metrics: &evenkeel_testkit::Metrics| {
+        let samples = metrics.samples(gauge);
+        assert!(samples.iter().all(|sample| (0.0..1e6).contains(&sample.value)), "{metrics}");
+    };
+    eventually("the old connections to be counted out", || {
+        let metrics = proxy.metrics();
+        never_negative(&metrics);
+        let of = |name: &str| metrics.value(gauge, &[("listener", name)]);
+        if (of("web"), of("front")) == (0.0, 3.0) { Ok(()) } else { Err(metrics) }
+    });
+    drop(after);
+    eventually("all connections to be counted out", || {
+        let metrics = proxy.metrics();
+        never_negative(&metrics);
+        if metrics.samples(gauge).iter().all(|sample| sample.value == 0.0) { Ok(()) } else { Err(metrics) }
+    });
+}

@@ -112,3 +112,27 @@ fn bytes_after_a_response_never_answer_the_next_request() {
     let first = origin.requests()[0].connection;
     assert_eq!(origin.requests().iter().filter(|request| request.connection == first).count(), 1);
 }
+
+/// Nothing was passed on yet, so that it can still be said.
+#[test]
+fn a_malformed_first_chunk_is_502() {
+    for version in ["1.1", "1.0"] {
+        for chunk in ["zz\r\nabc\r\n0\r\n\r\n", "-3\r\nabc\r\n0\r\n\r\n", "\r\n3\r\nabc\r\n0\r\n\r\n"] {
+            let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}");
+            let origin = Origin::script(move |conversation| {
+                conversation.request();
+                conversation.send(&answer);
+                conversation.await_end();
+            });
+            let proxy = Proxy::before(&[origin.address()]);
+            let mut client = proxy.client();
+            client.send(format!("GET /bad HTTP/{version}\r\nHost: test\r\n\r\n"));
+            expect_own(&client.response(), 502, "http_protocol_error");
+            let line = proxy.wait_for_log_of("/bad");
+            assert_eq!(line["reason"], "response_malformed", "{line}");
+            assert_eq!(line["status"], 502, "{line}");
+            // The connection that said it is not used again.
+            origin.wait_for_end(0);
+        }
+    }
+}

@@ -206,3 +206,50 @@ fn a_client_does_not_inherit_the_fate_of_an_abandoned_exchange() {
         proxy.get("/after").expect_body("/after");
     }
 }
+
+/// Some endpoints take leave of an idle connection with a 408: nobody's answer, least of all the next request's.
+#[test]
+fn a_farewell_of_408_is_nobodys_answer() {
+    const FAREWELL: &str = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    const POST: &str = "POST /second HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody";
+    const SECOND: &str = "GET /second HTTP/1.1\r\nHost: test\r\n\r\n";
+    // It crosses the next request, or lies there before that.
+    for (request, crosses) in [(SECOND, true), (SECOND, false), (POST, false)] {
+        let (idle, said) = (Gate::new(), Gate::new());
+        let (is_idle, has_said) = (idle.clone(), said.clone());
+        let first: BoxedScript = Box::new(move |conversation: &mut Conversation| {
+            conversation.request();
+            conversation.send(reply(200, "first"));
+            if crosses {
+                conversation.head();
+            } else {
+                is_idle.wait();
+            }
+            conversation.send(FAREWELL);
+            has_said.open();
+            if !crosses {
+                // Not closed yet, so that only what was said gives it away.
+                conversation.await_end();
+            }
+        });
+        let then: BoxedScript = Box::new(|conversation| {
+            while conversation.request().is_some() {
+                conversation.send(reply(200, "then"));
+            }
+        });
+        let origin = Origin::scripts(vec![first, then]);
+        let proxy = one_pool(&origin, "");
+        let mut client = proxy.client();
+        client.exchange(GET).expect_body("first");
+        if !crosses {
+            idle.open();
+            said.wait();
+        }
+        client.exchange(request).expect_status(200).expect_body("then");
+        let line = proxy.wait_for_log_of("/second");
+        assert!(line["reason"].is_null() || line["reason"] == "", "{line}");
+    }
+    // On a new connection it is an answer like any other.
+    let origin = Origin::serve(|_| FAREWELL.into());
+    one_pool(&origin, "").get("/").expect_status(408);
+}
