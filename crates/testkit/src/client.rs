@@ -106,6 +106,15 @@ impl RawClient {
         self
     }
 
+    /// Fixes how much the kernel receives ahead of the reader, so that a slow reader is a slow receiver.
+    #[track_caller]
+    pub fn bound_receive_buffer(&mut self, bytes: usize) -> &mut Self {
+        if let Err(error) = self.wire.bound_receive_buffer(bytes) {
+            panic!("cannot bound the receive buffer: {error}");
+        }
+        self
+    }
+
     /// Closes with a reset instead of an orderly end.
     #[track_caller]
     pub fn reset(self) {

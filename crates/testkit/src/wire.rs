@@ -170,6 +170,14 @@ impl Wire {
         }
     }
 
+    /// Fixes how much the kernel receives ahead of the reader; by itself it grows to megabytes.
+    pub(crate) fn bound_receive_buffer(&self, bytes: usize) -> io::Result<()> {
+        match &self.stream {
+            Stream::Tcp(stream) => SockRef::from(stream).set_recv_buffer_size(bytes),
+            Stream::Unix(_) => Ok(()),
+        }
+    }
+
     /// Makes the coming close a reset.
     pub(crate) fn reset_on_close(&self) -> io::Result<()> {
         match &self.stream {

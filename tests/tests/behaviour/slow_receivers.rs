@@ -9,15 +9,15 @@ use crate::own_answers::expect_own;
 
 /// More than the kernel holds on both connections together.
 const LARGE: usize = 64 << 20;
-/// Bytes a second of a slow receiver. By default a full socket is writable again when a third of it, some 900 kB, has
-/// gone: at this pace that takes more than twice as long as [`STALL`].
-const PACE: u64 = 400_000;
+/// Bytes a second of a slow receiver. By default a full socket is writable again when a third of it, 400 kB or more, has
+/// gone: at this pace that takes longer than [`STALL`].
+const PACE: u64 = 150_000;
 /// What a slow receiver takes at its pace, before it takes the rest as fast as it can.
-const SLOWLY: u64 = 1_100_000;
+const SLOWLY: u64 = 700_000;
 /// What the kernel takes ahead of a slow receiver. Left to itself it announces room in steps of hundreds of kB.
 const AHEAD: usize = 64 * 1024;
 /// The listener's or the upstream's.
-const STALL: &str = "stall = \"1s\"";
+const STALL: &str = "stall = \"2s\"";
 
 /// Takes [`SLOWLY`] bytes at [`PACE`]; a pause of the whole machine is made up for, so that it is no stall.
 fn take_slowly(mut take: impl FnMut(u64)) {
@@ -72,8 +72,8 @@ fn a_client_that_reads_slowly_gets_everything() {
 /// Of an answer that is still being made there is never much to read at once, and yet a slow client lags behind.
 #[test]
 fn a_client_that_reads_slowly_gets_an_answer_of_small_pieces_too() {
-    const SIZE: usize = 12 << 20;
-    read_slowly(&sender(SIZE, 16 * 1024, Duration::from_millis(1)), SIZE);
+    const SIZE: usize = 6 << 20;
+    read_slowly(&sender(SIZE, 8 * 1024, Duration::from_millis(2)), SIZE);
 }
 
 #[test]

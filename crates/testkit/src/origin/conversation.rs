@@ -179,6 +179,11 @@ impl Conversation {
         if self.is_dead.load(Ordering::SeqCst) { None } else { self.wire.send_some(bytes).ok() }
     }
 
+    /// Fixes how much the kernel receives ahead of the script, so that a slow reader is a slow receiver.
+    pub fn bound_receive_buffer(&mut self, bytes: usize) {
+        let _ = self.wire.bound_receive_buffer(bytes);
+    }
+
     /// Says that no more will be sent.
     pub fn shutdown_write(&mut self) {
         let _ = self.wire.shutdown_write();
