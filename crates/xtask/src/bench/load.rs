@@ -1,14 +1,20 @@
 //! The built-in client: closed loop (the next request follows the answer) or open loop (requests are due at fixed
-//! times, and latency counts from then). One thread for each connection; prints what came of it as JSON.
+//! times, and latency counts from then, so that no answer hides how long others had to wait).
+//!
+//! One thread with epoll, as cheap as `wrk`: it shares a core with the origins. Prints what came of it as JSON.
 
-use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::{Arc, Barrier, OnceLock};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, mem};
 
+use rustix::event::{Timespec, epoll};
 use serde_json::json;
+
+use super::answer::Answer;
+
+/// How long after the end answers are waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is sent where.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,7 +32,26 @@ pub(crate) struct Options {
     rate: Option<f64>,
 }
 
-/// What came of one connection.
+/// Sends, waits for the end, prints.
+pub(crate) fn run(options: &Options) -> Result<(), String> {
+    // Wake-ups on time, where the system lets a program ask for them.
+    let _ = fs::write("/proc/self/timerslack_ns", "1000");
+    let mut load = Load::open(options).map_err(|error| format!("{}: {error}", options.address))?;
+    load.run().map_err(|error| format!("epoll: {error}"))?;
+    let Outcome { answered, failed, mut latencies } = mem::take(&mut load.outcome);
+    latencies.sort_unstable();
+    let quantile = |share: f64| {
+        let index = (share * latencies.len().saturating_sub(1) as f64).round() as usize;
+        latencies.get(index).copied().unwrap_or_default().as_secs_f64() * 1e6
+    };
+    println!(
+        "{}",
+        json!({ "requests": answered, "failed": failed, "p50_us": quantile(0.5), "p99_us": quantile(0.99) })
+    );
+    Ok(())
+}
+
+/// What came of it.
 #[derive(Debug, Default)]
 struct Outcome {
     answered: u64,
@@ -34,179 +59,238 @@ struct Outcome {
     latencies: Vec<Duration>,
 }
 
-/// Sends, waits for the end, prints.
-pub(crate) fn run(options: &Options) -> Result<(), String> {
-    // Wake-ups on time, where the system lets a program ask for them; threads inherit it.
-    let _ = fs::write("/proc/self/timerslack_ns", "1000");
-    let start = Arc::new(Start { ready: Barrier::new(options.connections as usize), at: OnceLock::new() });
-    let threads: Vec<_> = (0..options.connections)
-        .map(|number| {
-            let (options, start) = (options.clone(), Arc::clone(&start));
-            thread::Builder::new().stack_size(64 << 10).spawn(move || options.drive(number, &start))
-        })
-        .collect::<Result<_, _>>()
-        .map_err(|error| format!("cannot start a thread: {error}"))?;
-    let mut total = Outcome::default();
-    for thread in threads {
-        let part = thread.join().map_err(|_| "a thread of the load failed")?;
-        total.answered += part.answered;
-        total.failed += part.failed;
-        total.latencies.extend(part.latencies);
-    }
-    total.latencies.sort_unstable();
-    let quantile = |share: f64| {
-        let index = (share * total.latencies.len().saturating_sub(1) as f64).round() as usize;
-        total.latencies.get(index).copied().unwrap_or_default().as_secs_f64() * 1e6
-    };
-    println!(
-        "{}",
-        json!({ "requests": total.answered, "failed": total.failed, "p50_us": quantile(0.5), "p99_us": quantile(0.99) })
-    );
-    Ok(())
+/// A load that runs. Requests are numbered from 0; each goes over the connection whose turn it is.
+struct Load {
+    address: SocketAddr,
+    request: Vec<u8>,
+    /// Time between two requests that are due; none in a closed loop, where a request is due at once.
+    pace: Option<Duration>,
+    started: Instant,
+    end: Instant,
+    epoll: rustix::fd::OwnedFd,
+    connections: Vec<Connection>,
+    buffer: Vec<u8>,
+    outcome: Outcome,
 }
 
-/// The moment from which requests are due: when every connection has had its first answer.
-struct Start {
-    ready: Barrier,
-    at: OnceLock<Instant>,
-}
-
-impl Start {
-    fn wait(&self) -> Instant {
-        self.ready.wait();
-        *self.at.get_or_init(|| Instant::now() + Duration::from_millis(20))
-    }
-}
-
-impl Options {
-    /// One connection; after a failure a new one. Its first request is not counted.
-    fn drive(&self, number: u32, start: &Start) -> Outcome {
-        let mut outcome = Outcome::default();
-        let request = format!("GET {} HTTP/1.1\r\nHost: bench\r\n\r\n", self.path).into_bytes();
-        let mut connection = Connection::open(self.address).and_then(|open| open.exchange(&request)).ok();
-        let started = start.wait();
-        let end = started + Duration::from_secs_f64(self.seconds);
-        for turn in 0_u32.. {
-            let due = match self.rate {
-                Some(rate) => {
-                    let place = f64::from(number) + f64::from(turn) * f64::from(self.connections);
-                    started + Duration::from_secs_f64(place / rate)
-                }
-                None => Instant::now(),
-            };
-            if due >= end {
-                break;
-            }
-            thread::sleep(due.saturating_duration_since(Instant::now()));
-            let open = connection.take().map_or_else(|| Connection::open(self.address), Ok);
-            match open.and_then(|open| open.exchange(&request)) {
-                Ok(open) => {
-                    connection = Some(open);
-                    outcome.answered += 1;
-                    if self.rate.is_some() {
-                        outcome.latencies.push(due.elapsed());
-                    }
-                }
-                Err(_) => outcome.failed += 1,
-            }
-        }
-        outcome
-    }
-}
-
-/// A connection that is kept.
+/// A connection with at most one request under way.
 struct Connection {
     stream: TcpStream,
-    buffer: Vec<u8>,
+    /// How many requests it has sent.
+    sent: u32,
+    /// When the request under way was due, and what has arrived of its answer.
+    waiting: Option<(Instant, Answer)>,
 }
 
-impl Connection {
-    fn open(address: SocketAddr) -> Result<Self, String> {
-        let stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
-        let prepared =
-            stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(Duration::from_secs(10))));
-        prepared.map_err(|error| error.to_string())?;
-        Ok(Self { stream, buffer: vec![0; 16 << 10] })
+impl Load {
+    /// Opens the connections; the clock starts afterwards.
+    fn open(options: &Options) -> io::Result<Self> {
+        let mut load = Self {
+            address: options.address,
+            request: format!("GET {} HTTP/1.1\r\nHost: bench\r\n\r\n", options.path).into_bytes(),
+            pace: options.rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
+            started: Instant::now(),
+            end: Instant::now(),
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            connections: Vec::new(),
+            buffer: vec![0; 64 << 10],
+            outcome: Outcome::default(),
+        };
+        for number in 0..options.connections {
+            let stream = load.connect(number)?;
+            load.connections.push(Connection { stream, sent: 0, waiting: None });
+        }
+        load.started = Instant::now() + Duration::from_millis(20);
+        load.end = load.started + Duration::from_secs_f64(options.seconds);
+        Ok(load)
     }
 
-    /// Sends a request and takes in its answer, which has to be a 200 with a Content-Length; the connection is then
-    /// good for another.
-    fn exchange(mut self, request: &[u8]) -> Result<Self, String> {
-        self.stream.write_all(request).map_err(|error| error.to_string())?;
-        let (mut filled, mut left) = (0, None);
+    fn connect(&self, number: u32) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(self.address)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        epoll::add(
+            &self.epoll,
+            &stream,
+            epoll::EventData::new_u64(u64::from(number)),
+            epoll::EventFlags::IN,
+        )?;
+        Ok(stream)
+    }
+
+    /// Until the end, and the last answer or the end of patience.
+    fn run(&mut self) -> io::Result<()> {
+        let count = self.connections.len() as u32;
+        let mut next = 0_u32;
+        let mut events = Vec::with_capacity(1024);
         loop {
-            let room = self.buffer.get_mut(filled..).unwrap_or_default();
-            let read = self.stream.read(room).map_err(|error| error.to_string())?;
-            if read == 0 {
-                return Err("the connection ended or the head is too long".to_owned());
-            }
-            match &mut left {
-                None => {
-                    filled += read;
-                    let bytes = self.buffer.get(..filled).unwrap_or_default();
-                    if let Some((head, body)) = head(bytes)? {
-                        left = Some(body.checked_sub(filled - head).ok_or("more bytes than the answer has")?);
-                        filled = 0;
-                    }
+            let mut now = Instant::now();
+            // Each request once, when it is due; one whose connection is busy follows that connection's answer.
+            while next < count || self.pace.is_some() {
+                let due = self.due(next);
+                if due > now || due >= self.end {
+                    break;
                 }
-                Some(left) => *left = left.checked_sub(read).ok_or("more bytes than the answer has")?,
+                self.send(next % count, now);
+                next += 1;
+                now = Instant::now();
             }
-            if left == Some(0) {
-                return Ok(self);
+            if now >= self.end {
+                let left = self.connections.iter().filter(|connection| connection.waiting.is_some()).count();
+                if left == 0 || now >= self.end + PATIENCE {
+                    self.outcome.failed += left as u64;
+                    return Ok(());
+                }
+            }
+            let wake =
+                [self.due(next), self.end, self.end + PATIENCE].into_iter().filter(|wake| *wake > now).min();
+            let sleep = wake.unwrap_or(now).saturating_duration_since(now);
+            let timeout =
+                Timespec { tv_sec: sleep.as_secs() as i64, tv_nsec: i64::from(sleep.subsec_nanos()) };
+            events.clear();
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            for event in &events {
+                self.receive(event.data.u64() as u32)?;
             }
         }
     }
-}
 
-/// Length of the head and of the body, once the head is whole.
-fn head(bytes: &[u8]) -> Result<Option<(usize, usize)>, String> {
-    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
-    let text = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).to_ascii_lowercase();
-    if !text.starts_with("http/1.1 200 ") {
-        return Err(text);
+    /// When a request is due.
+    fn due(&self, number: u32) -> Instant {
+        self.started + self.pace.map_or(Duration::ZERO, |pace| pace * number)
     }
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length:"));
-    let length = length.and_then(|length| length.trim().parse().ok());
-    length.map(|length| Some((end + 4, length))).ok_or_else(|| "no Content-Length".to_owned())
+
+    /// Sends a connection's next request if it is free, the request due, and the end not reached.
+    fn send(&mut self, number: u32, now: Instant) {
+        let count = self.connections.len() as u32;
+        let due = match (self.pace, self.connections.get(number as usize)) {
+            (Some(_), Some(connection)) => self.due(number + connection.sent * count),
+            _ => now.max(self.started),
+        };
+        let Some(connection) = self.connections.get_mut(number as usize) else { return };
+        if connection.waiting.is_some() || due > now || due >= self.end {
+            return;
+        }
+        connection.sent += 1;
+        connection.waiting = Some((due, Answer::default()));
+        if !connection.stream.write(&self.request).is_ok_and(|sent| sent == self.request.len()) {
+            self.fail(number);
+        }
+    }
+
+    /// Takes in what has arrived on a connection.
+    fn receive(&mut self, number: u32) -> io::Result<()> {
+        let Some(connection) = self.connections.get_mut(number as usize) else { return Ok(()) };
+        let read = match connection.stream.read(&mut self.buffer) {
+            Ok(0) => None,
+            Ok(read) => self.buffer.get(..read),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(_) => None,
+        };
+        let arrived = match (read, &mut connection.waiting) {
+            (Some(bytes), Some((_, answer))) => answer.take(bytes),
+            // The connection ended, or bytes came unasked.
+            _ => Err("nothing was due".to_owned()),
+        };
+        match arrived {
+            Ok(false) => {}
+            Ok(true) => {
+                let now = Instant::now();
+                if let Some((due, _)) = connection.waiting.take() {
+                    self.outcome.answered += 1;
+                    if self.pace.is_some() {
+                        self.outcome.latencies.push(now.saturating_duration_since(due));
+                    }
+                }
+                self.send(number, now);
+            }
+            Err(_) => {
+                self.fail(number);
+                let stream = self.connect(number)?;
+                if let Some(connection) = self.connections.get_mut(number as usize) {
+                    connection.stream = stream;
+                }
+                self.send(number, Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the request under way as failed.
+    fn fail(&mut self, number: u32) {
+        if let Some(connection) = self.connections.get_mut(number as usize)
+            && connection.waiting.take().is_some()
+        {
+            self.outcome.failed += 1;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::thread;
 
     use super::*;
 
-    #[test]
-    fn heads_are_read() {
-        assert_eq!(head(b"HTTP/1.1 200 OK\r\nContent-Le"), Ok(None));
-        assert_eq!(head(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab"), Ok(Some((38, 3))));
-        head(b"HTTP/1.1 503 No\r\nContent-Length: 3\r\n\r\n").unwrap_err();
-        head(b"HTTP/1.1 200 OK\r\n\r\n").unwrap_err();
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+
+    /// Serves connections one request after another; `before` happens before each answer.
+    fn origin(before: impl Fn(u32) + Send + Sync + Clone + 'static) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, before) = (stream.unwrap(), before.clone());
+                thread::spawn(move || {
+                    let mut bytes = [0; 1024];
+                    for turn in 0.. {
+                        if stream.read(&mut bytes).unwrap_or(0) == 0 {
+                            return;
+                        }
+                        before(turn);
+                        stream.write_all(ANSWER).unwrap();
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    fn outcome(address: SocketAddr, connections: u32, seconds: f64, rate: Option<f64>) -> Outcome {
+        let mut load =
+            Load::open(&Options { address, path: "/".into(), connections, seconds, rate }).unwrap();
+        load.run().unwrap();
+        load.outcome
     }
 
     #[test]
     fn an_open_loop_counts_from_the_time_a_request_was_due() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        // The second answer comes when the last request is overdue; the others come at once.
-        thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut byte = [0; 1024];
-            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
-            for turn in 0.. {
-                if stream.read(&mut byte).unwrap_or(0) == 0 {
-                    return;
-                }
-                if turn == 1 {
-                    thread::sleep(Duration::from_millis(300));
-                }
-                stream.write_all(answer).unwrap();
+        // The first answer comes when the last request is overdue; the others come at once.
+        let address = origin(|turn| {
+            if turn == 0 {
+                thread::sleep(Duration::from_millis(300));
             }
         });
-        let options = Options { address, path: "/".into(), connections: 1, seconds: 0.2, rate: Some(100.0) };
-        let outcome = options.drive(0, &Start { ready: Barrier::new(1), at: OnceLock::new() });
-        assert_eq!((outcome.answered, outcome.failed), (20, 0));
+        let outcome = outcome(address, 1, 0.2, Some(100.0));
+        // All but the first, which comes as late, were due before the end.
+        assert_eq!((outcome.answered, outcome.failed), (20, 0), "{outcome:?}");
         // Due at 10 ms, answered after 300: what a closed loop would have shown as nothing.
         assert!(outcome.latencies[1] >= Duration::from_millis(250), "{:?}", outcome.latencies);
+    }
+
+    #[test]
+    fn an_open_loop_sends_each_request_once_over_all_connections() {
+        let outcome = outcome(origin(|_| {}), 7, 0.1, Some(1000.0));
+        assert_eq!((outcome.answered, outcome.failed, outcome.latencies.len()), (100, 0, 100));
+    }
+
+    #[test]
+    fn a_closed_loop_sends_until_the_end() {
+        let outcome = outcome(origin(|_| {}), 3, 0.1, None);
+        assert!(outcome.answered >= 3 && outcome.failed == 0, "{outcome:?}");
     }
 }

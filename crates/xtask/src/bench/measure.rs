@@ -24,7 +24,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// Connections of an open loop, and of closed ones unless said otherwise.
 const CONNECTIONS: u32 = 64;
 
-/// An origin without a proxy that is slower than this has no core for itself.
+/// What has a p99 beyond this does not keep up.
 const BUSY: Duration = Duration::from_millis(20);
 
 /// What every run needs.
@@ -66,14 +66,19 @@ impl Bench {
         }
     }
 
-    /// Half of what the slowest of the programs carries, in requests per second. One that fails will say so when it is
-    /// its turn.
+    /// Half of what the slowest of the programs carries in an open loop, in requests per second. One that fails will
+    /// say so when it is its turn.
     pub(super) fn half_load<'p>(&self, programs: impl Iterator<Item = &'p Program>) -> Option<f64> {
         let carried = programs.filter_map(|program| {
             let carried = self.with(program, self.place(), |proxy| {
                 let closed = self.closed(proxy.address, "/bytes/80", CONNECTIONS);
                 self.warm_up(&closed)?;
-                Ok(self.client.run(&Closed { seconds: 2, ..closed })? as f64 / 2.0)
+                // A closed loop carries more: under its pressure every wake-up finds a lot to do. From there downwards.
+                let mut rate = self.client.run(&Closed { seconds: 1, ..closed })? as f64;
+                while rate > 1000.0 && open_loop(proxy.address, "/bytes/80", CONNECTIONS, 1.0, rate)? > BUSY {
+                    rate *= 0.85;
+                }
+                Ok(rate)
             });
             carried.ok()
         });
@@ -138,13 +143,25 @@ impl Bench {
     /// What a program adds to the 99th percentile of its origin.
     fn added_latency(&self, program: &Program) -> Result<Figures, String> {
         let rate = self.rate.ok_or("half load is not known")?;
+        // The median of runs of a second each: what a neighbour does for a moment spoils one of them.
         let p99 = |address| {
-            open_loop(address, "/bytes/80", CONNECTIONS, 1.0, rate)?;
-            let (_, p99) = open_loop(address, "/bytes/80", CONNECTIONS, f64::from(self.seconds), rate)?;
-            Ok::<_, String>(p99.as_secs_f64() * 1e6)
+            let mut runs = (0..=self.seconds)
+                .map(|_| open_loop(address, "/bytes/80", CONNECTIONS, 1.0, rate))
+                .skip(1)
+                .collect::<Result<Vec<_>, _>>()?;
+            runs.sort_unstable();
+            let median = runs.get(runs.len() / 2).copied().unwrap_or_default();
+            Ok::<_, String>(median.as_secs_f64() * 1e6)
         };
-        let direct = p99(*self.origins.addresses.first().ok_or("there is no origin")?)?;
-        if direct > BUSY.as_secs_f64() * 1e6 {
+        let origin = *self.origins.addresses.first().ok_or("there is no origin")?;
+        let busy = BUSY.as_secs_f64() * 1e6;
+        let mut direct = p99(origin)?;
+        for _ in 0..5 {
+            if direct > busy {
+                direct = p99(origin)?;
+            }
+        }
+        if direct > busy {
             return Err(format!(
                 "an origin alone answers {rate:.0} requests/s with a p99 of {:.0} ms: too much else happens on this machine",
                 direct / 1e3

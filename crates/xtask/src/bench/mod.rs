@@ -3,6 +3,7 @@
 //! CPU time per request is the first figure, since it does not depend on what other cores do; ratios of medians between
 //! programs that ran in turn are the second. A bad result is reported like a good one.
 
+mod answer;
 mod client;
 mod configuration;
 mod cores;
@@ -50,6 +51,8 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         let program = Workspace::load()?.build_release()?.join("xtask");
         return Cores::place(&program);
     };
+    let load_before = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load_before = load_before.split(' ').next().unwrap_or_default().to_owned();
     let own = env::current_exe().map_err(|error| error.to_string())?;
     let binaries = own.parent().unwrap_or(Path::new(".")).to_path_buf();
     let directory = TempDir::new();
@@ -74,6 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         rounds,
         seconds: bench.seconds,
         client: bench.client.name(),
+        load_before,
         rate: bench.rate,
         cores_to_spare: bench.cores.two != bench.cores.beside_two,
     };

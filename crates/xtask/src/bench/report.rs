@@ -23,6 +23,8 @@ pub(super) struct Method {
     pub(super) rounds: u32,
     pub(super) seconds: u32,
     pub(super) client: &'static str,
+    /// How many processes wanted to run in the minute before.
+    pub(super) load_before: String,
     /// Requests per second of the open loop, if there was one.
     pub(super) rate: Option<f64>,
     /// Whether a proxy with two workers has its cores for itself.
@@ -75,12 +77,17 @@ impl Results {
             .collect();
         json!({
             "machine": machine(), "command": command(), "rounds": method.rounds, "seconds": method.seconds,
-            "client": method.client, "open_loop_rate": method.rate, "results": samples, "failures": self.failures,
+            "client": method.client, "load_before": method.load_before, "open_loop_rate": method.rate, "results": samples, "failures": self.failures,
         })
     }
 
     fn preamble(&self, programs: &[Program], method: &Method) -> String {
-        let mut text = format!("Machine: {}.\nCommand: `{}`.\n\n", machine(), command());
+        let mut text = format!(
+            "Machine: {}; load average {} before.\nCommand: `{}`.\n\n",
+            machine(),
+            method.load_before,
+            command()
+        );
         let names: Vec<String> = programs.iter().map(Program::to_string).collect();
         let _ = write!(
             text,
@@ -97,7 +104,7 @@ impl Results {
         if let Some(rate) = method.rate {
             let _ = write!(
                 text,
-                " The open loop sends {rate:.0} requests/s over 64 connections: half of what the slowest program carries."
+                " The open loop sends {rate:.0} requests/s over 64 connections: half of the rate up to which the slowest program answers with a p99 within 20 ms. A p99 is the median of runs of 1 s each, and what is added is its difference to an origin asked directly."
             );
         }
         if !method.cores_to_spare {
@@ -237,7 +244,14 @@ mod tests {
         assert_eq!(verdict(Figure::Cpu1000), None);
         assert_eq!(verdict(Figure::Start), None);
         results.failures.push("nginx: fell over".into());
-        let method = Method { rounds: 5, seconds: 4, client: "wrk", rate: None, cores_to_spare: true };
+        let method = Method {
+            rounds: 5,
+            seconds: 4,
+            client: "wrk",
+            load_before: "0.10".into(),
+            rate: None,
+            cores_to_spare: true,
+        };
         let text = results.markdown(&programs, &method);
         assert!(text.contains("| 12.0 (11.0 – 13.0) | 14.0 (13.0 – 15.0) | 15.0 (14.0 – 16.0) | 0.86 | ≤ 0.90 × the better | PASS |"), "{text}");
         assert!(
