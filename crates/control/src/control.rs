@@ -1,8 +1,6 @@
 //! [`Control`]: starting, reloading and stopping, each whole or not at all.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,16 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use evenkeel_config::plan::{AccessTarget, ListenAddress, LogFormat};
-use evenkeel_config::{Plan, Report};
-use evenkeel_net::{Address, Listener};
-use evenkeel_proxy::{Deployment, SharedListener, Workers};
+use evenkeel_config::Plan;
+use evenkeel_config::plan::{AccessTarget, LogFormat};
+use evenkeel_net::Address;
+use evenkeel_proxy::{Deployment, Workers};
 use evenkeel_telemetry::{AccessLog, ControlSeries, Format, Labels, Target, Telemetry};
 use tracing::{error, info, warn};
 
 use crate::admin;
+use crate::errors::{ReloadError, StartError};
 use crate::handle::Handle;
 use crate::journal::ChangeKind;
+use crate::listeners::{ListenError, Opened, announce, missing, open};
 use crate::registry::{Prepared, Registry};
 
 /// How long a start waits for the first probes, so that the first requests find endpoints.
@@ -66,47 +66,10 @@ pub(crate) struct State {
     opened: Opened,
 }
 
-/// Open listeners, by their name and the address as configured (where port 0 stays what the system chose).
-type Opened = HashMap<(String, ListenAddress), Arc<SharedListener>>;
-
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("source", &self.source).finish_non_exhaustive()
     }
-}
-
-/// Why a proxy could not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// An address cannot be listened on.
-    Listen(ListenError),
-    /// The access log cannot be opened.
-    AccessLog(PathBuf, io::Error),
-    /// Threads or file descriptors are missing.
-    System(io::Error),
-}
-
-/// An address that cannot be listened on, and the setting that names it.
-#[derive(Debug)]
-pub struct ListenError {
-    address: String,
-    setting: String,
-    error: io::Error,
-}
-
-/// Why a reload was refused. The configuration before it is still in force.
-#[derive(Debug)]
-pub enum ReloadError {
-    /// There is no file to read again.
-    NoFile,
-    /// The file is wrong.
-    Config(Box<Report>),
-    /// An address cannot be listened on.
-    Listen(ListenError),
-    /// These settings take effect only at a start.
-    NeedsRestart(Vec<&'static str>),
-    /// The proxy is stopping.
-    Stopping,
 }
 
 impl Control {
@@ -122,8 +85,13 @@ impl Control {
         series.build_info(env!("CARGO_PKG_VERSION"), option_env!("EVENKEEL_REVISION").unwrap_or("unknown"));
         let admin = match &plan.admin {
             Some(admin) => {
-                let listener = std::net::TcpListener::bind(admin.address);
-                Some(listener.map_err(|error| listen_error(&admin.address, "admin.address".into(), error))?)
+                let refused = |error| ListenError {
+                    address: admin.address.to_string(),
+                    setting: "admin.address".into(),
+                    error,
+                };
+                let listener = std::net::TcpListener::bind(admin.address).map_err(refused);
+                Some(listener.map_err(StartError::Listen)?)
             }
             None => None,
         };
@@ -345,58 +313,6 @@ fn open_access_log(plan: &Plan) -> Result<AccessLog, StartError> {
     })
 }
 
-/// Opens the listeners of a plan; those that are open stay.
-fn open(plan: &Plan, old: &Opened) -> Result<Opened, ListenError> {
-    let mut opened = Opened::default();
-    for listener in &plan.listeners {
-        let key = (listener.name.clone(), listener.address.clone());
-        // A listener that was renamed keeps its socket.
-        let kept = old.get(&key).or_else(|| {
-            old.iter()
-                .find(|((_, address), _)| *address == listener.address && !is_any_port(address))
-                .map(|(_, kept)| kept)
-        });
-        let shared = match kept {
-            Some(kept) => kept.clone(),
-            None => {
-                let address = match &listener.address {
-                    ListenAddress::Tcp(address) => Address::Tcp(*address),
-                    ListenAddress::Unix(path) => Address::Unix(path.clone()),
-                };
-                let bound = Listener::bind(&address).map_err(|error| ListenError {
-                    address: address.to_string(),
-                    setting: format!("listener.{}.address", listener.name),
-                    error,
-                })?;
-                SharedListener::new(bound)
-            }
-        };
-        opened.insert(key, shared);
-    }
-    Ok(opened)
-}
-
-/// Those of `list` that are not among `others`.
-fn missing<'l>(
-    list: &'l [Arc<SharedListener>],
-    others: &'l [Arc<SharedListener>],
-) -> impl Iterator<Item = &'l Arc<SharedListener>> {
-    list.iter().filter(|one| !others.iter().any(|other| Arc::ptr_eq(one, other)))
-}
-
-/// Says where the listeners that were not open before listen.
-fn announce(deployment: &Deployment, before: &[Arc<SharedListener>]) {
-    for (settings, shared) in deployment.plan.listeners.iter().zip(&deployment.listeners) {
-        if missing(std::slice::from_ref(shared), before).next().is_some() {
-            info!("listener {} listening on {}", settings.name, shared.listener.address());
-        }
-    }
-}
-
-fn is_any_port(address: &ListenAddress) -> bool {
-    matches!(address, ListenAddress::Tcp(address) if address.port() == 0)
-}
-
 fn deploy(plan: Plan, opened: &Opened, prepared: &Prepared) -> Arc<Deployment> {
     let listeners = plan
         .listeners
@@ -420,67 +336,3 @@ fn fixed_settings(old: &Plan, new: &Plan) -> Vec<&'static str> {
     }
     fixed
 }
-
-fn listen_error(address: &SocketAddr, setting: String, error: io::Error) -> StartError {
-    StartError::Listen(ListenError { address: address.to_string(), setting, error })
-}
-
-impl fmt::Display for ListenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, setting, error } = self;
-        write!(f, "cannot listen on {address} (set by {setting}): ")?;
-        match error.kind() {
-            io::ErrorKind::AddrInUse => write!(
-                f,
-                "the address is in use; stop the program that listens there (ss -ltnp shows it), or change {setting}"
-            ),
-            io::ErrorKind::PermissionDenied => write!(
-                f,
-                "permission denied; use a port from 1024 up, or allow it with: setcap cap_net_bind_service=+ep evenkeel"
-            ),
-            io::ErrorKind::AddrNotAvailable => {
-                write!(
-                    f,
-                    "this machine has no such address; change {setting} to one of its own, or to 0.0.0.0"
-                )
-            }
-            _ => write!(f, "{error}; change {setting}"),
-        }
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Listen(error) => error.fmt(f),
-            Self::AccessLog(path, error) => write!(
-                f,
-                "cannot open the access log {}: {error}; make its folder writable, or change log.access",
-                path.display()
-            ),
-            Self::System(error) => write!(f, "cannot start: {error}"),
-        }
-    }
-}
-
-impl fmt::Display for ReloadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoFile => f.write_str("it was started without a file: there is nothing to read again"),
-            Self::Config(report) => write!(f, "the configuration is wrong\n{report}"),
-            Self::Listen(error) => error.fmt(f),
-            Self::NeedsRestart(settings) => {
-                write!(
-                    f,
-                    "{} changed, which takes effect only at a start; restart, or change it back",
-                    settings.join(", ")
-                )
-            }
-            Self::Stopping => f.write_str("it is stopping"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-impl std::error::Error for ListenError {}
-impl std::error::Error for ReloadError {}

@@ -10,7 +10,8 @@ use evenkeel_policy::endpoint::{Endpoint, EndpointId, Endpoints};
 use evenkeel_telemetry::Totals;
 use serde::Serialize;
 
-use crate::control::{ReloadError, Shared};
+use crate::control::Shared;
+use crate::errors::ReloadError;
 use crate::explain::{Explanation, Question, explain};
 use crate::journal::{Change, ChangeKind};
 use crate::stats::Stats;

@@ -5,20 +5,24 @@
 
 mod admin;
 mod control;
+mod errors;
 mod explain;
 mod handle;
 mod journal;
+mod listeners;
 mod probe;
 mod registry;
 mod resolve;
 mod stats;
 mod watch;
 
-pub use control::{Control, ReloadError, Source, StartError};
+pub use control::{Control, Source};
+pub use errors::{ReloadError, StartError};
 pub use explain::{
     Answer, BadQuestion, Branch, Candidate, Decision, Explanation, Judged, ListenerExplanation, Question,
     explain,
 };
 pub use handle::{EndpointStatus, Handle, ListenerStatus, NotFound, Status, UpstreamStatus};
 pub use journal::{Change, ChangeKind};
+pub use listeners::ListenError;
 pub use stats::{Durations, EndpointStats, RejectionStats, ReloadStats, RouteStats, Stats};

@@ -14,6 +14,7 @@ mod chunked;
 mod fault;
 mod field;
 mod head;
+mod options;
 pub mod request;
 pub mod response;
 

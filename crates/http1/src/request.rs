@@ -5,6 +5,7 @@ use memchr::memchr;
 use crate::fault::{Fault, FaultKind};
 use crate::field::{Known, is_target, is_token, list_items};
 use crate::head::Field;
+use crate::options::Options;
 use crate::{Framing, Version};
 
 /// A request line, checked.
@@ -106,9 +107,7 @@ impl<'h> Meaning<'h> {
         let mut host = None;
         let mut length = None;
         let mut chunked = false;
-        let mut options = 0;
-        let mut close = false;
-        let mut keep = line.version == Version::Http11;
+        let mut options = Options::default();
         let mut meaning = Self {
             host: b"",
             framing: Framing::None,
@@ -136,20 +135,7 @@ impl<'h> Meaning<'h> {
                     check_chunked(field.value(head))?;
                     chunked = true;
                 }
-                Known::Connection => {
-                    options += check_options(field.value(head), options)?;
-                    for option in list_items(field.value(head)) {
-                        if option.eq_ignore_ascii_case(b"close") {
-                            close = true;
-                        } else if option.eq_ignore_ascii_case(b"keep-alive") {
-                            keep = true;
-                        } else if !option.eq_ignore_ascii_case(b"te")
-                            && !option.eq_ignore_ascii_case(b"upgrade")
-                        {
-                            meaning.names_fields = true;
-                        }
-                    }
-                }
+                Known::Connection => options.read(field.value(head))?,
                 Known::Expect => {
                     if !field.value(head).eq_ignore_ascii_case(b"100-continue") {
                         return Err(Fault::of(
@@ -170,7 +156,8 @@ impl<'h> Meaning<'h> {
                 _ => {}
             }
         }
-        meaning.keep_alive = keep && !close;
+        meaning.keep_alive = !options.close && (options.keep_alive || line.version == Version::Http11);
+        meaning.names_fields = options.names_fields;
         meaning.framing = match (length, chunked) {
             (Some(_), true) => {
                 return Err(Fault::ambiguous("both Content-Length and Transfer-Encoding are given"));
@@ -198,15 +185,6 @@ impl<'h> Meaning<'h> {
         }
         Ok(meaning)
     }
-}
-
-/// Counts the options of a `Connection` field, `before` having been counted: each is compared with each field.
-pub(crate) fn check_options(value: &[u8], before: usize) -> Result<usize, Fault> {
-    let count = value.split(|&byte| byte == b',').count();
-    if before + count > 32 {
-        return Err(Fault::malformed("Connection has more than 32 options"));
-    }
-    Ok(count)
 }
 
 /// Reads a `Content-Length`: digits, no zero in front, and nothing else: there are readers who take 010 for 8.

@@ -1,9 +1,10 @@
 //! Response heads: the status line and how the body is framed.
 
 use crate::fault::{Fault, FaultKind};
-use crate::field::{Known, is_value, list_items};
+use crate::field::{Known, is_value};
 use crate::head::Field;
-use crate::request::{check_chunked, check_options, content_length};
+use crate::options::Options;
+use crate::request::{check_chunked, content_length};
 use crate::{Framing, Version};
 
 /// A status line, checked.
@@ -68,10 +69,7 @@ impl Meaning {
     pub fn parse(line: &StatusLine<'_>, head: &[u8], fields: &[Field], to_head: bool) -> Result<Self, Fault> {
         let mut length = None;
         let mut chunked = false;
-        let mut options = 0;
-        let mut close = false;
-        let mut keep = false;
-        let mut names_fields = false;
+        let mut options = Options::default();
         for field in fields {
             match field.known {
                 Known::ContentLength => {
@@ -87,18 +85,7 @@ impl Meaning {
                     check_chunked(field.value(head))?;
                     chunked = true;
                 }
-                Known::Connection => {
-                    options += check_options(field.value(head), options)?;
-                    for option in list_items(field.value(head)) {
-                        if option.eq_ignore_ascii_case(b"close") {
-                            close = true;
-                        } else if option.eq_ignore_ascii_case(b"keep-alive") {
-                            keep = true;
-                        } else {
-                            names_fields = true;
-                        }
-                    }
-                }
+                Known::Connection => options.read(field.value(head))?,
                 _ => {}
             }
         }
@@ -117,10 +104,10 @@ impl Meaning {
             (None, false) => Framing::UntilClose,
         };
         let keep_alive = match line.version {
-            Version::Http11 => !close,
-            Version::Http10 => keep && !close,
+            Version::Http11 => !options.close,
+            Version::Http10 => options.keep_alive && !options.close,
         } && framing != Framing::UntilClose;
-        Ok(Self { framing, length, keep_alive, names_fields })
+        Ok(Self { framing, length, keep_alive, names_fields: options.names_fields })
     }
 }
 

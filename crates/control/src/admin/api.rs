@@ -12,7 +12,7 @@ use super::answer::{self, Answer};
 use super::dashboard;
 use super::guard::Guard;
 use super::path::{Resource, Verb};
-use crate::control::ReloadError;
+use crate::errors::ReloadError;
 use crate::explain::{Explanation, Question};
 use crate::handle::{EndpointStatus, Handle};
 
