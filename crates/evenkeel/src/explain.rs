@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     json: bool,
     /// The request's method
     method: String,
-    /// Its URL, such as http://api.example.com/v1/users
+    #[arg(help = "Its URL, such as http://api.example.com/v1/users")]
     url: String,
 }
 
