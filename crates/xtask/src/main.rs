@@ -33,6 +33,9 @@ enum Command {
     /// Send requests for `bench`
     #[command(hide = true)]
     Load(bench::load::Options),
+    /// Answer requests for `bench`
+    #[command(hide = true)]
+    Origin,
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Instructions(options) => instructions::run(&options),
         Command::Decide(options) => decisions::run(&options),
         Command::Load(options) => bench::load::run(&options),
+        Command::Origin => bench::origin::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

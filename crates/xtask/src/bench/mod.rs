@@ -10,6 +10,7 @@ mod cores;
 mod figure;
 pub(crate) mod load;
 mod measure;
+pub(crate) mod origin;
 mod origins;
 mod program;
 mod report;
@@ -62,6 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let mut bench = Bench {
         origins: origins(&cores.others, "origins")?,
         shared_origins: origins(&cores.beside_two, "shared-origins")?,
+        built_in_origin: Origins::built_in(&own, &cores.others, &directory.join("built-in-origin"))?,
         seconds: if options.quick { 1 } else { 5 },
         directory: directory.join("proxy"),
         client,

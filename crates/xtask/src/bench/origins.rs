@@ -1,4 +1,4 @@
-//! The origins: three toy backends with one thread each.
+//! The origins: three toy backends with one thread each, or the built-in one with three addresses.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -32,5 +32,18 @@ impl Origins {
             addresses.push(address);
         }
         Ok(Self { _processes: processes, addresses })
+    }
+
+    /// Starts the built-in origin and waits until it listens.
+    pub(super) fn built_in(program: &Path, cores: &str, output: &Path) -> Result<Self, String> {
+        let mut command = Command::new("taskset");
+        command.args(["-c", cores]).arg(program).arg("origin");
+        let mut process = Running::start("the built-in origin", &mut command, output)?;
+        let addresses = process.wait_until("its addresses", |process| {
+            let output = process.output();
+            let lines = output.lines().filter_map(|line| line.strip_prefix("listening on ")?.parse().ok());
+            Some(lines.collect()).filter(|addresses: &Vec<_>| addresses.len() == 3)
+        })?;
+        Ok(Self { _processes: vec![process], addresses })
     }
 }
