@@ -134,12 +134,18 @@ const TOKEN: [bool; 256] = {
     token
 };
 
+/// How many token characters the bytes begin with.
+#[inline]
+pub(crate) fn token_length(bytes: &[u8]) -> usize {
+    #[allow(clippy::indexing_slicing)] // a u8 is always below 256
+    let ends = |&byte: &u8| !TOKEN[usize::from(byte)];
+    bytes.iter().position(ends).unwrap_or(bytes.len())
+}
+
 /// Whether this is a token: not empty, and made of token characters.
 #[inline]
 pub fn is_token(bytes: &[u8]) -> bool {
-    #[allow(clippy::indexing_slicing)] // a u8 is always below 256
-    let is_token = |&byte: &u8| TOKEN[usize::from(byte)];
-    !bytes.is_empty() && bytes.iter().all(is_token)
+    !bytes.is_empty() && token_length(bytes) == bytes.len()
 }
 
 /// Whether no byte is a control character; tabs are allowed (RFC 9110 §5.5). Without an early exit, which lets

@@ -8,7 +8,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use crate::fault::{Fault, FaultKind};
-use crate::field::{Known, is_token, is_value, trim};
+use crate::field::{Known, is_value, token_length, trim};
 
 /// More fields than this have no honest use, and what is done per field adds up.
 const FIELD_LIMIT: usize = 256;
@@ -170,16 +170,11 @@ pub(crate) fn field(line: &[u8], start: usize) -> Result<Field, Fault> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(Fault::malformed("a header field is folded over several lines"));
     }
-    let Some(colon) = memchr(b':', line) else {
-        return Err(Fault::malformed("a header line has no colon"));
-    };
+    // Names are short: one look finds their end and checks them.
+    let colon = token_length(line);
     let (name, rest) = line.split_at(colon);
-    if !is_token(name) {
-        return Err(Fault::malformed(match name {
-            [] => "a header field has no name",
-            [.., b' ' | b'\t'] => "there is a blank between a header field's name and its colon",
-            _ => "a header field's name has a character that no name may have",
-        }));
+    if name.is_empty() || rest.first() != Some(&b':') {
+        return Err(bad_name(line, rest));
     }
     let raw = rest.get(1..).unwrap_or_default();
     if !is_value(raw) {
@@ -193,6 +188,17 @@ pub(crate) fn field(line: &[u8], start: usize) -> Result<Field, Fault> {
         value: (start + colon + 1 + if value.is_empty() { 0 } else { blanks }) as u32,
         value_len: value.len() as u32,
         known: Known::of(name),
+    })
+}
+
+/// Says what is wrong with a line whose token is not followed by a colon.
+#[cold]
+fn bad_name(line: &[u8], rest: &[u8]) -> Fault {
+    Fault::malformed(match (line.first(), rest.first()) {
+        _ if !line.contains(&b':') => "a header line has no colon",
+        (Some(b':'), _) => "a header field has no name",
+        (_, Some(b' ' | b'\t')) => "there is a blank between a header field's name and its colon",
+        _ => "a header field's name has a character that no name may have",
     })
 }
 
