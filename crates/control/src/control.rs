@@ -97,7 +97,8 @@ impl Control {
         };
         let opened = open(&plan, &Opened::default()).map_err(StartError::Listen)?;
         let count = plan.server.workers.map_or_else(cores, NonZeroUsize::get);
-        let workers = Workers::start(count, &telemetry, &access).map_err(StartError::System)?;
+        let workers = Workers::start(count, affordable_connections(&plan), &telemetry, &access)
+            .map_err(StartError::System)?;
 
         let registry = Registry::default();
         let prepared = registry.prepare(&plan, &series);
@@ -291,6 +292,25 @@ impl Shared {
         }
         self.telemetry.page()
     }
+}
+
+/// Client connections that the limit of open files allows: each may need a descriptor for itself and one for an
+/// endpoint, and some are kept back for probes, the admin server and logs. Without this, clients that only wait
+/// could take every descriptor from those that work.
+fn affordable_connections(plan: &Plan) -> usize {
+    const KEPT_BACK: u64 = 64;
+    let Some(files) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else {
+        return usize::MAX;
+    };
+    let affordable = usize::try_from(files.saturating_sub(KEPT_BACK) / 2).unwrap_or(usize::MAX).max(1);
+    for listener in plan.listeners.iter().filter(|listener| listener.limits.connections > affordable) {
+        info!(
+            "the limit of open files, {files}, is enough for {affordable} client connections; listener {} asks for {}: \
+             raise it (ulimit -n, LimitNOFILE), or lower listener.{}.limits.connections",
+            listener.name, listener.limits.connections, listener.name
+        );
+    }
+    affordable
 }
 
 fn cores() -> usize {

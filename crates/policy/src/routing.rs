@@ -7,16 +7,18 @@
 //! A host's routes are not a world of their own: when the most specific host has a route for none of the
 //! request's path, method and headers, the next less specific host is asked.
 //!
-//! Paths and header values are compared byte for byte as sent, nothing decoded, the query left out; hosts
-//! without regard to case, port or final dot. `GET` does not include `HEAD`.
+//! Paths are compared in the form [`normalize_path`] gives them, the query left out, and header values byte for
+//! byte as sent; hosts without regard to case, port or final dot. `GET` does not include `HEAD`.
 
 mod explain;
 mod host;
+mod normalize;
 mod path;
 mod table;
 
 pub use explain::{Explanation, Unmatched};
 pub use host::{BadHostPattern, HostPattern};
+pub use normalize::normalize_path;
 pub use path::{BadPathPattern, PathPattern};
 pub use table::RouteTable;
 
@@ -42,7 +44,7 @@ pub struct Matcher {
 pub struct Request<'a> {
     /// `Host` or the authority of the target, port and all; empty when there is none.
     pub host: &'a [u8],
-    /// The path of the target, without the query.
+    /// The path of the target, without the query, as [`normalize_path`] makes it.
     pub path: &'a [u8],
     /// The method.
     pub method: &'a [u8],

@@ -67,12 +67,10 @@ impl Request {
 pub(crate) async fn run(connection: &mut Connection) -> Next {
     let (mut record, route) = match receive(connection).await {
         Received::Request(record, route) => (record, route),
-        Received::Faulty(fault) => {
-            let record = Record::new(connection, Instant::now(), Request::default());
+        Received::Faulty(fault, record) => {
             return reject(connection, record, rejection_for(fault.kind), Some(fault.what)).await;
         }
-        Received::Late => {
-            let record = Record::new(connection, Instant::now(), Request::default());
+        Received::Late(record) => {
             return reject(connection, record, Rejection::HeaderTimeout, None).await;
         }
         Received::Ended => return Next::Close,
@@ -102,9 +100,9 @@ pub(crate) async fn run(connection: &mut Connection) -> Next {
 #[allow(clippy::large_enum_variant)] // made once per request and taken apart at once
 enum Received {
     Request(Record, Option<std::rc::Rc<RouteState>>),
-    Faulty(Fault),
+    Faulty(Fault, Record),
     /// The head did not arrive in time.
-    Late,
+    Late(Record),
     /// The connection ended without a request.
     Ended,
 }
@@ -128,7 +126,11 @@ async fn receive(connection: &mut Connection) -> Received {
             ready!(connection.deadline.poll(cx));
             // A line end too many after a body is no request.
             let is_empty = connection.carry.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
-            return Poll::Ready(if is_empty { Received::Ended } else { Received::Late });
+            if is_empty {
+                return Poll::Ready(Received::Ended);
+            }
+            let record = unfinished(connection, &connection.carry, &parser, started);
+            return Poll::Ready(Received::Late(record));
         }
     })
     .await
@@ -166,7 +168,10 @@ fn read_head(
                     *parser = std::mem::take(&mut scratch.parser);
                     None
                 }
-                Err(fault) => Some(Received::Faulty(fault)),
+                Err(fault) => {
+                    let record = unfinished(connection, input, &scratch.parser, started);
+                    Some(Received::Faulty(fault, record))
+                }
             });
         }
         connection.carry.extend_from_slice(input);
@@ -178,8 +183,21 @@ fn read_head(
             Some(understand(connection, &head, parser, started))
         }
         Ok(None) => None,
-        Err(fault) => Some(Received::Faulty(fault)),
+        Err(fault) => {
+            let record = unfinished(connection, &connection.carry, parser, started);
+            Some(Received::Faulty(fault, record))
+        }
     })
+}
+
+/// What is recorded of a request that was not understood: what its first line says, if that much arrived, and an id.
+fn unfinished(connection: &Connection, received: &[u8], parser: &HeadParser, started: Instant) -> Record {
+    let line = parser.start_line(received).and_then(|line| RequestLine::parse(line).ok());
+    let mut request = Request { received: received.len(), ..Request::default() };
+    let rng = &mut connection.worker.rng.borrow_mut();
+    request.spans = heads::write_unfinished(&mut request.bytes, line.as_ref(), rng);
+    request.to_head = line.is_some_and(|line| line.method == b"HEAD");
+    Record::new(connection, started, request)
 }
 
 /// Makes a request of a whole head, and finds its route.
@@ -192,11 +210,12 @@ fn understand(connection: &Connection, head: &[u8], parser: &HeadParser, started
     };
     let (line, meaning) = match read() {
         Ok(read) => read,
-        Err(fault) => return Received::Faulty(fault),
+        Err(fault) => return Received::Faulty(fault, unfinished(connection, head, parser, started)),
     };
+    let path = line.target.split(|&byte| byte == b'?').next().unwrap_or_default();
     let route = connection.listener.route(&routing::Request {
         host: meaning.host,
-        path: line.target.split(|&byte| byte == b'?').next().unwrap_or_default(),
+        path: &routing::normalize_path(path),
         method: line.method,
         has_header: &|name, value| {
             fields.iter().any(|field| {

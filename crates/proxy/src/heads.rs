@@ -182,6 +182,17 @@ pub(crate) fn write_request(
     spans
 }
 
+/// Writes what is known of a request that goes nowhere, for the log, and an id for it.
+pub(crate) fn write_unfinished(output: &mut Vec<u8>, line: Option<&RequestLine<'_>>, rng: &mut Rng) -> Spans {
+    let mut spans = Spans::default();
+    if let Some(line) = line {
+        spans.method = append(output, line.method);
+        spans.target = append(output, line.target);
+    }
+    spans.id = append(output, &make_request_id(rng));
+    spans
+}
+
 /// How a response leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Leaving {

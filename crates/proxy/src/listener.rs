@@ -101,7 +101,8 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 /// Serves a connection here, or hands it to a worker with fewer, or refuses it.
 fn admit(worker: &Rc<Worker>, shared: &Arc<SharedListener>, stream: Stream, peer: Peer) {
     let Some(listener) = worker.listener(shared) else { return };
-    if shared.open.fetch_add(1, Relaxed) >= listener.settings.limits.connections {
+    let open = shared.open.fetch_add(1, Relaxed);
+    if open >= listener.settings.limits.connections || worker.peers.is_full() {
         shared.open.fetch_sub(1, Relaxed);
         listener.series.connection_refused();
         listener.series.rejection(Rejection::ConnectionLimit);

@@ -47,6 +47,8 @@ enum Order {
 /// How busy each worker is, and where it takes over connections.
 pub(crate) struct Peers {
     list: Vec<PeerWorker>,
+    /// Client connections that the process may have.
+    most: usize,
 }
 
 struct PeerWorker {
@@ -81,6 +83,11 @@ impl Peers {
         Place { peers: self.clone(), index }
     }
 
+    /// Whether the process has as many client connections as it may.
+    pub(crate) fn is_full(&self) -> bool {
+        self.list.iter().map(|peer| peer.connections.load(Relaxed)).sum::<usize>() >= self.most
+    }
+
     /// The worker with the fewest connections, if it has clearly fewer than `index`.
     pub(crate) fn less_busy_than(&self, index: usize) -> Option<usize> {
         let own = self.count(index)?.load(Relaxed);
@@ -113,15 +120,20 @@ impl Drop for Place {
 }
 
 impl Workers {
-    /// Starts `count` workers without listeners.
+    /// Starts `count` workers without listeners, for at most `most` client connections in all.
     ///
     /// # Errors
     /// The system has no threads or file descriptors left.
-    pub fn start(count: usize, telemetry: &Arc<Telemetry>, access: &AccessLog) -> io::Result<Self> {
+    pub fn start(
+        count: usize,
+        most: usize,
+        telemetry: &Arc<Telemetry>,
+        access: &AccessLog,
+    ) -> io::Result<Self> {
         let (inboxes, handovers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(1024)).unzip();
         let list =
             inboxes.into_iter().map(|inbox| PeerWorker { connections: AtomicUsize::new(0), inbox }).collect();
-        let peers = Arc::new(Peers { list });
+        let peers = Arc::new(Peers { list, most });
         let (mut all_orders, mut threads) = (Vec::new(), Vec::new());
         for (index, handovers) in handovers.into_iter().enumerate() {
             let (orders, inbox) = mpsc::unbounded_channel();

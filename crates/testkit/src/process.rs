@@ -161,6 +161,14 @@ impl Process {
         }
     }
 
+    /// Changes how many files it may have open from now on; those that are open stay open.
+    #[track_caller]
+    pub fn limit_open_files(&self, count: usize) {
+        let (pid, limit) = (self.pid().to_string(), format!("--nofile={count}:"));
+        let status = std::process::Command::new("prlimit").args(["--pid", &pid, &limit]).status();
+        assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "prlimit {limit}: {status:?}");
+    }
+
     /// How many file descriptors it has open.
     pub fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count)

@@ -268,6 +268,12 @@ impl Proxy {
         self.process.resident_bytes()
     }
 
+    /// Changes how many files it may have open from now on; those that are open stay open.
+    #[track_caller]
+    pub fn limit_open_files(&self, count: usize) {
+        self.process.limit_open_files(count);
+    }
+
     /// How many file descriptors it has open.
     pub fn open_files(&self) -> usize {
         self.process.open_files()

@@ -226,28 +226,40 @@ fn a_client_that_stops_reading_is_cut_off() {
 #[test]
 fn running_out_of_file_descriptors_is_survived() {
     let origin = Origin::named("origin");
-    let config = app_config(&[origin.address()], "[server]\nworkers = 1");
-    let config = format!("{config}\n[listener.web.timeouts]\nidle = \"60s\"\n");
-    let proxy = ProxyBuilder::new(&config).open_files(64).start();
+    let proxy = Proxy::before(&[origin.address()]);
     proxy.get("/before").expect_status(200);
-    let held: Vec<RawClient> = (0..120).map(|_| proxy.client()).collect();
+    proxy.limit_open_files(3);
+    let held: Vec<RawClient> = (0..50).map(|_| proxy.client()).collect();
     eventually("the proxy to say that it is out of file descriptors", || {
-        let output = proxy.output().to_lowercase();
-        let said = output.contains("file descriptor") || output.contains("open files");
-        if said { Ok(()) } else { Err(output) }
+        let output = proxy.output();
+        if output.contains("cannot accept connections") { Ok(()) } else { Err(output) }
     });
     let lines = proxy.output().lines().count();
     assert!(lines < 100, "it says so {lines} times:\n{}", proxy.output());
-    drop(held);
-    eventually("the proxy to serve again", || {
-        let mut client = RawClient::try_connect(proxy.address("web")).map_err(|error| error.to_string())?;
-        let _ = client.try_send("GET /after HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
-        match client.try_response() {
-            Ok(response) if response.status == 200 => Ok(()),
-            Ok(response) => Err(response.to_string()),
-            Err(failure) => Err(failure.to_string()),
-        }
-    });
+    proxy.limit_open_files(1000);
+    // Those who waited are served, and so is everybody else.
+    for mut client in held {
+        client.exchange("GET /waited HTTP/1.1\r\nHost: test\r\n\r\n").expect_status(200);
+    }
+    proxy.get("/after").expect_status(200);
+}
+
+/// Clients that only wait cannot take the file descriptors of those that work.
+#[test]
+fn open_files_are_kept_back_for_endpoints() {
+    let origin = Origin::named("origin");
+    let config = app_config(&[origin.address()], "[server]\nworkers = 1");
+    // 64 are kept back, and each client may need two.
+    let proxy = ProxyBuilder::new(&config).open_files(64 + 2 * 20).start();
+    let mut clients: Vec<RawClient> = (0..20).map(|_| proxy.client()).collect();
+    let metric = ("evenkeel_connections_open", [("listener", "web")]);
+    proxy.wait_for_metric(metric.0, &metric.1, |open| open >= 20.0);
+    let waiting: Vec<RawClient> = (0..60).map(|_| proxy.client()).collect();
+    proxy.wait_for_metric("evenkeel_connections_refused_total", &metric.1, |refused| refused >= 60.0);
+    for client in &mut clients {
+        client.exchange("GET / HTTP/1.1\r\nHost: test\r\n\r\n").expect_status(200);
+    }
+    drop(waiting);
 }
 
 #[test]

@@ -298,16 +298,14 @@ fn shutting_down() -> Provoked {
 
 fn out_of_resources() -> Provoked {
     let origin = Origin::named("origin");
-    let config = app_config(&[origin.address()], "[server]\nworkers = 1");
-    // Nobody has asked the admin address yet: no connection of that kind ends later and leaves its place.
-    let proxy = ProxyBuilder::new(&config).open_files(64).without_ready().start();
-    let mut clients: Vec<RawClient> = (0..120).map(|_| proxy.client()).collect();
-    eventually("the proxy to have no file descriptor left", || {
-        let output = proxy.output();
-        if output.contains("cannot accept connections") { Ok(()) } else { Err(output) }
-    });
-    let answer = clients[0].exchange(GET);
-    drop(clients);
+    let proxy = Proxy::before(&[origin.address()]);
+    let mut client = proxy.client();
+    // Taken on before there is nothing left to take it on with.
+    client.send("GET / HTTP/1.1\r\n");
+    proxy.wait_for_metric("evenkeel_connections_total", &[("listener", "web")], |count| count >= 1.0);
+    proxy.limit_open_files(3);
+    let answer = client.exchange("Host: test\r\n\r\n");
+    proxy.limit_open_files(1000);
     Provoked::answered(proxy, answer, origin)
 }
 

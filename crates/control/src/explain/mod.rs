@@ -227,7 +227,7 @@ fn at_listener(
     let table = RouteTable::new(routes.iter().map(|route| route.matcher.clone()).zip(ids).collect());
     let found = table.explain(&routing::Request {
         host: question.host.as_bytes(),
-        path: question.path().as_bytes(),
+        path: &routing::normalize_path(question.path().as_bytes()),
         method: question.method.as_bytes(),
         has_header: &|name, value| {
             question.headers.iter().any(|(key, is)| key.eq_ignore_ascii_case(name) && is == value)

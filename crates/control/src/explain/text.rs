@@ -6,7 +6,10 @@ use super::{Answer, Branch, Decision, Explanation, Judged, ListenerExplanation};
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} http://{}{}", self.method, self.host, self.target)?;
+        match self.host.is_empty() {
+            true => writeln!(f, "{} {}", self.method, self.target)?,
+            false => writeln!(f, "{} http://{}{}", self.method, self.host, self.target)?,
+        }
         for listener in &self.listeners {
             writeln!(f)?;
             listener.fmt(f)?;
