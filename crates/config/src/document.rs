@@ -67,14 +67,17 @@ fn without_echoes(mut errors: Vec<Error>) -> Vec<Broken> {
 fn explain(message: &str, span: &Range<usize>) -> (String, Option<String>) {
     if message.starts_with("string values must be quoted") {
         return match span.is_empty() {
-            true => ("a value is missing behind `=`".to_owned(), None),
+            true => {
+                ("a value is missing behind `=`".to_owned(), Some("write one, or remove the key".to_owned()))
+            }
             false => (
                 "this is no value: text is written in quotes".to_owned(),
                 Some("so are addresses, and numbers with a unit: \"2s\"".to_owned()),
             ),
         };
     }
-    (message.trim().replace('\n', ", "), None)
+    let help = "https://toml.io tells how it is written; config/evenkeel.toml shows a whole file";
+    (message.trim().replace('\n', ", "), Some(help.to_owned()))
 }
 
 fn written_twice(text: &str, span: Range<usize>, problems: &mut Problems) {

@@ -15,6 +15,7 @@ mod command_line;
 mod diagnostic;
 mod document;
 mod json_schema;
+mod later;
 mod lower;
 pub mod plan;
 mod reference;

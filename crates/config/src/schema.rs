@@ -86,7 +86,7 @@ tables! {
 
     /// Timeouts towards clients.
     ListenerTimeouts {
-        /// For a request's head to arrive whole, from its first byte or the connection's start; then 408.
+        /// For a request's head to arrive whole, from its first byte or the connection's start. A client that sent a part of it is then answered 408; one that sent nothing is closed without an answer.
         default header: Time<1> = Time::seconds(10);
         /// How long an idle connection is kept for its next request.
         default idle: Time<1> = Time::seconds(60);

@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::codes;
+use crate::later;
 use crate::setting::{Reader, Setting, Shape, Table, TableShape, Value, nearest, ticked};
 
 /// Declares tables. Each key says in its first word what its absence means:
@@ -216,7 +217,8 @@ impl<'t> Entries<'t> {
                 break;
             }
             let standing = reader.standing();
-            if let Some((_, feature)) = shape.later.iter().find(|(later, _)| *later == key) {
+            let own = shape.later.iter().find(|(later, _)| *later == key).map(|(_, feature)| *feature);
+            if let Some(feature) = own.or_else(|| later::feature(key)) {
                 let message = format!("`{key}`: {feature} not supported yet by this version");
                 let help = "remove it; nothing is ignored silently";
                 reader.problems.error(codes::NOT_YET, name.span(), message).label(standing).help(help);

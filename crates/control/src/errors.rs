@@ -38,11 +38,21 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen(error) => error.fmt(f),
-            Self::AccessLog(path, error) => write!(
-                f,
-                "cannot open the access log {}: {error}; make its folder writable, or change log.access",
-                path.display()
-            ),
+            Self::AccessLog(path, error) => {
+                match error.get_ref() {
+                    // It says itself what could not be opened.
+                    Some(told) => write!(f, "{told}")?,
+                    None => write!(f, "cannot open access log {}: {error}", path.display())?,
+                }
+                match path.parent().filter(|_| error.kind() == io::ErrorKind::NotFound) {
+                    Some(folder) => {
+                        write!(f, "; create the folder {}, or change log.access", folder.display())
+                    }
+                    None => {
+                        f.write_str("; let the user that evenkeel runs as write it, or change log.access")
+                    }
+                }
+            }
             Self::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -68,3 +78,19 @@ impl fmt::Display for ReloadError {
 
 impl std::error::Error for StartError {}
 impl std::error::Error for ReloadError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_folder_is_named_once_with_what_to_do() {
+        let told = "cannot open access log /nowhere/a.log: No such file or directory (os error 2)";
+        let error = io::Error::new(io::ErrorKind::NotFound, told);
+        let shown = StartError::AccessLog("/nowhere/a.log".into(), error).to_string();
+        assert_eq!(shown, format!("{told}; create the folder /nowhere, or change log.access"));
+        let error = io::ErrorKind::PermissionDenied.into();
+        let shown = StartError::AccessLog("/a.log".into(), error).to_string();
+        assert!(shown.starts_with("cannot open access log /a.log: permission denied; let"), "{shown}");
+    }
+}

@@ -37,6 +37,8 @@ pub struct Status {
     pub listeners: Vec<ListenerStatus>,
     /// In the configuration's order.
     pub upstreams: Vec<UpstreamStatus>,
+    /// The last reload, if it was refused: then the configuration before it is in force.
+    pub refused_reload: Option<Change>,
     /// What changed lately, the latest first.
     pub changes: Vec<Change>,
 }
@@ -206,6 +208,7 @@ impl Handle {
                     }
                 })
                 .collect(),
+            refused_reload: state.registry.journal.refused_reload(),
             changes: state.registry.journal.latest(),
         }
     }

@@ -52,6 +52,8 @@ pub enum ChangeKind {
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     entries: Mutex<VecDeque<(SystemTime, Change)>>,
+    /// The last reload, if it was refused: not forgotten before another one succeeds.
+    refused: Mutex<Option<(SystemTime, Change)>>,
 }
 
 impl Journal {
@@ -69,11 +71,12 @@ impl Journal {
     pub(crate) fn latest(&self) -> Vec<Change> {
         let now = SystemTime::now();
         let entries = self.lock();
-        let aged = entries.iter().map(|(at, change)| Change {
-            ago_seconds: now.duration_since(*at).unwrap_or_default().as_secs(),
-            ..change.clone()
-        });
-        aged.collect()
+        entries.iter().map(|entry| aged(entry, now)).collect()
+    }
+
+    /// The last reload, if it was refused.
+    pub(crate) fn refused_reload(&self) -> Option<Change> {
+        self.refused().as_ref().map(|entry| aged(entry, SystemTime::now()))
     }
 
     fn add(&self, kind: ChangeKind, of: Option<(&str, &str)>, words: &str) {
@@ -86,6 +89,11 @@ impl Journal {
             endpoint: of.map(|(_, endpoint)| endpoint.to_owned()),
             words: cut(words),
         };
+        match kind {
+            ChangeKind::Reloaded => *self.refused() = None,
+            ChangeKind::ReloadRefused => *self.refused() = Some((now, change.clone())),
+            _ => {}
+        }
         let mut entries = self.lock();
         entries.truncate(MOST - 1);
         entries.push_front((now, change));
@@ -94,6 +102,14 @@ impl Journal {
     fn lock(&self) -> MutexGuard<'_, VecDeque<(SystemTime, Change)>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn refused(&self) -> MutexGuard<'_, Option<(SystemTime, Change)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn aged((at, change): &(SystemTime, Change), now: SystemTime) -> Change {
+    Change { ago_seconds: now.duration_since(*at).unwrap_or_default().as_secs(), ..change.clone() }
 }
 
 fn cut(words: &str) -> String {
@@ -117,6 +133,19 @@ mod tests {
         assert_eq!(latest.len(), MOST);
         assert_eq!(latest[0].endpoint.as_deref(), Some("106"));
         assert_eq!(latest[MOST - 1].endpoint.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn a_refused_reload_is_remembered_until_one_succeeds() {
+        let journal = Journal::default();
+        assert!(journal.refused_reload().is_none());
+        journal.process(ChangeKind::ReloadRefused, "it is wrong");
+        for _ in 0..MOST + 1 {
+            journal.endpoint(ChangeKind::Down, "app", "a:1", "connection refused");
+        }
+        assert_eq!(journal.refused_reload().map(|change| change.words), Some("it is wrong".to_owned()));
+        journal.process(ChangeKind::Reloaded, "the configuration was reloaded");
+        assert!(journal.refused_reload().is_none());
     }
 
     #[test]

@@ -8,7 +8,10 @@ use crate::command::File;
 use crate::output::{fail, refuse, say, show};
 
 pub(crate) fn check(file: &File) -> ExitCode {
-    let path = file.path();
+    let path = match file.existing() {
+        Ok(path) => path,
+        Err(problem) => return fail(&problem),
+    };
     match evenkeel_config::load(&path) {
         Ok(Checked { plan, warnings }) => {
             show(&warnings);

@@ -41,6 +41,10 @@ enum Action {
     Reload(operate::Reload),
 }
 
+/// Where a configuration is when nobody names one.
+const HERE: &str = "./evenkeel.toml";
+const SYSTEM: &str = "/etc/evenkeel/evenkeel.toml";
+
 /// A configuration file.
 #[derive(Debug, Args)]
 pub(crate) struct File {
@@ -54,8 +58,24 @@ impl File {
     pub(crate) fn path(&self) -> PathBuf {
         self.config.clone().unwrap_or_else(|| {
             let here = Path::new("evenkeel.toml");
-            if here.exists() { here.into() } else { "/etc/evenkeel/evenkeel.toml".into() }
+            if here.exists() { here.into() } else { SYSTEM.into() }
         })
+    }
+
+    /// The same, where nothing can be done without one.
+    ///
+    /// # Errors
+    /// None is named, and none is where one is looked for.
+    pub(crate) fn existing(&self) -> Result<PathBuf, String> {
+        let path = self.path();
+        // What cannot be looked at is somebody's: reading it tells why not.
+        if self.config.is_some() || path.try_exists().unwrap_or(true) {
+            return Ok(path);
+        }
+        Err(format!(
+            "there is no configuration, neither {HERE} nor {SYSTEM}; name one with -c FILE, \
+             or start without one: evenkeel proxy --listen 127.0.0.1:8080 --to HOST:PORT"
+        ))
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn explain(arguments: &Arguments) -> Result<ExitCode, String> {
         return ask(arguments);
     }
     let file = File { config: arguments.config.clone() };
-    let plan = match evenkeel_config::load(&file.path()) {
+    let plan = match evenkeel_config::load(&file.existing()?) {
         Ok(checked) => {
             show(&checked.warnings);
             checked.plan

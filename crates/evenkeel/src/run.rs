@@ -19,7 +19,10 @@ use crate::output::{fail, refuse, show};
 
 /// `evenkeel run`
 pub(crate) fn run_file(file: &File) -> ExitCode {
-    let path = file.path();
+    let path = match file.existing() {
+        Ok(path) => path,
+        Err(problem) => return fail(&problem),
+    };
     match evenkeel_config::load(&path) {
         Ok(Checked { plan, warnings }) => {
             show(&warnings);

@@ -48,6 +48,14 @@ pub(crate) fn head(status: &Status) -> Vec<String> {
         status.workers,
         plural(status.workers)
     )];
+    lines.extend(status.refused_reload.iter().map(|refused| {
+        format!(
+            "the last reload, {} ago, was refused: {}; what was in force before still is, \
+             and `evenkeel check` or the log tells more",
+            span(refused.ago_seconds),
+            refused.words.lines().next().unwrap_or_default()
+        )
+    }));
     lines.extend(status.listeners.iter().map(|listener| {
         let n = listener.connections;
         format!("listener {} on {}: {n} connection{}", listener.name, listener.address, plural(n))

@@ -14,6 +14,16 @@ pub(crate) struct Status {
     pub(crate) workers: usize,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) upstreams: Vec<Upstream>,
+    /// The last reload, if it was refused.
+    #[serde(default)]
+    pub(crate) refused_reload: Option<RefusedReload>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct RefusedReload {
+    pub(crate) ago_seconds: u64,
+    /// Why, in one line or with a whole report behind it.
+    pub(crate) words: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

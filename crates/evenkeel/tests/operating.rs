@@ -144,6 +144,29 @@ fn a_reload_reports_like_check() {
     expect_error(running.evenkeel(&["reload", "--admin", &admin]), &["did you mean", "running.toml:", "^^^"]);
     running.dir.write("running.toml", &good.replace("workers = 1", "workers = 2"));
     expect_error(running.evenkeel(&["reload"]), &["server.workers", "restart"]);
+    for command in [&["status"][..], &["top", "-n", "1"]] {
+        let exit = running.evenkeel(command).expect_code(0);
+        let refused =
+            |line: &str| line.contains("was refused: server.workers") && line.contains("evenkeel check");
+        assert!(exit.stdout.lines().any(refused), "{exit}");
+    }
+    running.dir.write("running.toml", &good);
+    running.evenkeel(&["reload"]).expect_code(0);
+    let exit = running.evenkeel(&["status"]).expect_code(0);
+    assert!(!exit.stdout.contains("refused"), "{exit}");
+}
+
+#[test]
+fn without_a_file_both_places_are_named() {
+    if std::path::Path::new("/etc/evenkeel/evenkeel.toml").exists() {
+        return;
+    }
+    let dir = TempDir::new();
+    for arguments in [&["run"][..], &["check"], &["explain", "GET", "/"]] {
+        let mut command = Command::new(BINARY);
+        let exit = Process::spawn("evenkeel", command.current_dir(dir.path()).args(arguments)).wait();
+        expect_error(exit, &["./evenkeel.toml", "/etc/evenkeel/evenkeel.toml", "-c FILE", "evenkeel proxy"]);
+    }
 }
 
 #[test]
@@ -152,6 +175,8 @@ fn explain_asks_the_file_or_the_running_proxy() {
     let url = format!("http://{}/api/x", running.web);
     let exit = running.evenkeel(&["explain", "GET", &url]).expect_code(0);
     assert!(exit.stdout.contains("route api") && exit.stdout.contains("--live"), "{exit}");
+    let exit = running.evenkeel(&["explain", "GET", "/api/x"]).expect_code(0);
+    assert!(exit.stdout.starts_with("GET /api/x\n"), "{exit}");
     running.evenkeel(&["drain", &format!("api/{}", running.shared)]).expect_code(0);
     let exit = running.evenkeel(&["explain", "--live", "GET", &url]).expect_code(2);
     assert!(exit.stdout.contains("answered 503 endpoints_drained"), "{exit}");

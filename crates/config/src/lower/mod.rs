@@ -2,23 +2,21 @@
 //!
 //! With an error among the problems the plan is incomplete and must not be used.
 
+mod address;
 mod listener;
 mod route;
 mod upstream;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::ops::Range;
 
 use toml::Spanned;
 
 use crate::codes;
 use crate::collection::Named;
 use crate::diagnostic::Problems;
-use crate::plan::{Admin, ListenAddress, Log, Plan, Server};
+use crate::plan::{Admin, Log, Plan, Server};
 use crate::schema;
 use crate::setting::{nearest, ticked};
-use crate::values::address::AdminAddress;
 use crate::values::name::Name;
 
 /// Makes the plan, and reports what is wrong between the parts.
@@ -32,8 +30,8 @@ pub(crate) fn lower(file: schema::File, problems: &mut Problems) -> Plan {
             .whole(codes::NOTHING_SERVED, "there is no [listener.NAME]: nothing would be served")
             .help("the smallest file has a [listener.web] with `address` and `upstream`, and that [upstream.NAME] with `endpoints`");
     }
-    let admin = admin(&file.admin);
-    same_addresses(&listeners, &file.admin, problems);
+    let admin = address::admin(&file.admin);
+    address::check(&listeners, &file.admin, &upstreams, problems);
 
     let mut names = Names::new(&listeners, &upstreams);
     let routes = route::lower(routes, &mut names, problems);
@@ -130,45 +128,4 @@ fn unknown(
         None => format!("add [{kind}.{written}]; there are {}", ticked(words.take(20))),
     };
     problems.error(code, name.span(), format!("there is no {kind} `{written}`")).help(help);
-}
-
-fn admin(admin: &schema::Admin) -> Option<SocketAddr> {
-    match admin.address.get_ref() {
-        AdminAddress::At(address) => Some(*address),
-        AdminAddress::Off => None,
-    }
-}
-
-fn same_addresses(listeners: &Named<schema::Listener>, admin_table: &schema::Admin, problems: &mut Problems) {
-    let mut taken: HashMap<ListenAddress, (Range<usize>, String)> = HashMap::new();
-    let mut rows: Vec<(ListenAddress, Range<usize>, String)> = Vec::new();
-    for (name, listener) in &listeners.entries {
-        if let Some(address) = listener.as_ref().and_then(|listener| listener.address.as_ref()) {
-            rows.push((address.get_ref().clone(), address.span(), format!("listener `{}`", name.get_ref())));
-        }
-    }
-    if let Some(address) = admin(admin_table) {
-        let row = (ListenAddress::Tcp(address), admin_table.address.span(), "the admin address".to_owned());
-        rows.push(row);
-    }
-    for (address, span, who) in rows {
-        if matches!(address, ListenAddress::Tcp(address) if address.port() == 0) {
-            continue;
-        }
-        let Some((first, holder)) = taken.get(&address) else {
-            taken.insert(address, (span, who));
-            continue;
-        };
-        let message = format!("{who} and {holder} both listen on {address}");
-        if span.is_empty() {
-            // The admin address was left at its default: what can be changed is the other.
-            let help = "choose another, or set `address` in [admin]; its default is 127.0.0.1:9900";
-            problems.error(codes::SAME_ADDRESS, first.clone(), message).help(help);
-        } else {
-            problems
-                .error(codes::SAME_ADDRESS, span, message)
-                .note(first.clone(), format!("{holder} is here"))
-                .help("give each its own");
-        }
-    }
 }

@@ -43,8 +43,7 @@ http_text!(
     "`\"api.example.com\"`, or `\"*.example.com\"` for every name below it; case and port do not matter.",
     "\"api.example.com\"",
     |text| match text.split_once("://").map_or(text, |(_, rest)| rest).split('/').next() {
-        Some(host) if host != text && !host.is_empty() => Err(Wrong::new(BAD_MATCH, format!("{text:?} is more than a host"))
-            .help(format!("write {host:?}, and the path in `path`"))),
+        Some(host) if host != text && !host.is_empty() => Err(more_than_a_host(text, host)),
         _ => text.parse::<HostPattern>().map_err(|error| Wrong::new(BAD_MATCH, error.to_string())),
     }
 );
@@ -56,8 +55,9 @@ http_text!(
     "\"/v1/*\"",
     |text| text.parse::<PathPattern>().map_err(|error| {
         let wrong = Wrong::new(BAD_MATCH, error.to_string());
-        let slash = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if slash { wrong.help(format!("did you mean {:?}?", format!("/{text}"))) } else { wrong }
+        let meant = format!("/{text}");
+        let slash = text.starts_with(|c: char| c.is_ascii_alphanumeric()) && meant.parse::<PathPattern>().is_ok();
+        if slash { wrong.help(format!("did you mean {meant:?}?")) } else { wrong }
     })
 );
 
@@ -142,6 +142,19 @@ http_text!(
     "\"https://www.example.com{path}\"",
     location
 );
+
+/// A host with a scheme, a port or a path around it. What is suggested is itself a pattern.
+fn more_than_a_host(text: &str, host: &str) -> Wrong {
+    let wrong = Wrong::new(BAD_MATCH, format!("{text:?} is more than a host"));
+    let bare = match host.rsplit_once(':') {
+        Some((bare, port)) if port.bytes().all(|b| b.is_ascii_digit()) => bare,
+        _ => host,
+    };
+    match bare.parse::<HostPattern>() {
+        Ok(_) => wrong.help(format!("write {bare:?}, and the path in `path`")),
+        Err(error) => wrong.help(error.to_string()),
+    }
+}
 
 fn location(text: &str) -> Result<String, Wrong> {
     let wrong = |message: String, help: String| Err(Wrong::new(codes::BAD_LOCATION, message).help(help));
@@ -244,6 +257,16 @@ mod tests {
         assert_eq!(help("https://x/}"), "a brace itself is written %7B or %7D");
         assert_eq!(help("www.example.com"), "it begins with `https://`, `http://` or `/`");
         assert!(location("https://x/\r\nSet-Cookie: a").is_err());
+    }
+
+    #[test]
+    fn what_is_suggested_is_accepted() {
+        let help = |text: &str| MatchHost::parse(text).unwrap_err().help.unwrap_or_default();
+        assert_eq!(help("https://a.example:8443/v1"), "write \"a.example\", and the path in `path`");
+        assert_eq!(help("http://[::1]/"), "write \"[::1]\", and the path in `path`");
+        assert!(help("http://a*b.example/").starts_with("`*` stands for whole labels"));
+        assert_eq!(MatchPath::parse("v1/*").unwrap_err().help.as_deref(), Some("did you mean \"/v1/*\"?"));
+        assert_eq!(MatchPath::parse("v1/*/x").unwrap_err().help, None, "\"/v1/*/x\" is refused as well");
     }
 
     #[test]

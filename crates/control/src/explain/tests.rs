@@ -102,6 +102,7 @@ fn status(api: &[(bool, u32)]) -> Status {
                     .collect(),
             })
             .collect(),
+        refused_reload: None,
         changes: Vec::new(),
     }
 }
