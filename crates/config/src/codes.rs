@@ -87,8 +87,6 @@ codes! {
         "Rename one: the name is the label in metrics and logs."
     NO_WEIGHT "E0407" "a split whose weights are all zero"
         "Give at least one a weight above 0."
-    OWN_ADDRESS "E0408" "an endpoint that is a listener of this same file"
-        "Name the server behind it: requests would come back to where they came from."
     UNUSED_UPSTREAM "W0501" "an upstream that nothing sends to"
         "Remove it, or name it in a listener or route."
     NOTHING_ANSWERED "W0502" "a listener that answers 404 to everything"
@@ -99,6 +97,8 @@ codes! {
         "Give at least one endpoint a weight above 0."
     NEVER_REACHED "W0505" "a timeout that is never reached"
         "Make it shorter than the one that ends sooner."
+    OWN_ADDRESS "W0506" "an endpoint that is a listener of this same file"
+        "Name the server behind it: requests would come back to where they came from."
 }
 
 /// The code's entry, for `E0101` and the like.

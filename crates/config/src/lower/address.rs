@@ -153,7 +153,7 @@ fn endpoints(taken: &Taken, upstreams: &Named<schema::Upstream>, problems: &mut 
                 listener.who
             );
             problems
-                .error(codes::OWN_ADDRESS, at, message)
+                .warning(codes::OWN_ADDRESS, at, message)
                 .note(listener.span.clone(), format!("{} is here", listener.who))
                 .help("name the address of the server behind it");
         }
