@@ -28,7 +28,8 @@ impl<const LEAST: u64, const MOST: u64> Setting for Number<LEAST, MOST> {
         let number = integer(written).filter(|number| (LEAST..=MOST).contains(number));
         if number.is_none() {
             let message = format!("`{}`: {written} is not between {LEAST} and {MOST}", reader.key());
-            let help = (reader.key() == "attempts").then(|| "1 never retries: the first try counts".to_owned());
+            let help =
+                (reader.key() == "attempts").then(|| "1 never retries: the first try counts".to_owned());
             reader.problems.error(codes::OUT_OF_RANGE, value.span(), message).maybe_help(help);
         }
         number.map(Self)

@@ -56,7 +56,8 @@ impl<T: Word> Setting for T {
 
 impl Word for Algorithm {
     const KIND: &'static str = "balance algorithm";
-    const LATER: &'static [&'static str] = &["peak-ewma", "adaptive", "ring-hash", "maglev", "ip-hash", "source-ip", "consistent-hash"];
+    const LATER: &'static [&'static str] =
+        &["peak-ewma", "adaptive", "ring-hash", "maglev", "ip-hash", "source-ip", "consistent-hash"];
 
     fn words() -> Vec<(&'static str, Self)> {
         Self::ALL.iter().map(|algorithm| (algorithm.name(), *algorithm)).collect()
@@ -87,7 +88,21 @@ pub(crate) enum ListenerProtocol {
 
 impl Word for ListenerProtocol {
     const KIND: &'static str = "protocol";
-    const LATER: &'static [&'static str] = &["tcp", "udp", "tls", "https", "http2", "h2", "h2c", "http3", "h3", "quic", "grpc", "websocket", "ws"];
+    const LATER: &'static [&'static str] = &[
+        "tcp",
+        "udp",
+        "tls",
+        "https",
+        "http2",
+        "h2",
+        "h2c",
+        "http3",
+        "h3",
+        "quic",
+        "grpc",
+        "websocket",
+        "ws",
+    ];
 
     fn words() -> Vec<(&'static str, Self)> {
         vec![("http", Self::Http)]
@@ -102,7 +117,8 @@ pub(crate) enum UpstreamProtocol {
 
 impl Word for UpstreamProtocol {
     const KIND: &'static str = "protocol";
-    const LATER: &'static [&'static str] = &["http2", "h2", "h2c", "tcp", "udp", "tls", "https", "http3", "h3", "grpc", "fastcgi", "websocket"];
+    const LATER: &'static [&'static str] =
+        &["http2", "h2", "h2c", "tcp", "udp", "tls", "https", "http3", "h3", "grpc", "fastcgi", "websocket"];
 
     fn words() -> Vec<(&'static str, Self)> {
         vec![("http1", Self::Http1)]
