@@ -4,10 +4,7 @@
 use std::any::Any;
 
 use evenkeel_policy::rejection::Rejection;
-use evenkeel_testkit::{
-    Blackhole, Gate, Origin, Proxy, ProxyBuilder, RawClient, ReservedPort, Response, app_config, eventually,
-    reply,
-};
+use evenkeel_testkit::{Blackhole, Gate, Origin, Proxy, ReservedPort, Response, app_config, reply};
 
 use crate::own_answers::expect_own;
 
