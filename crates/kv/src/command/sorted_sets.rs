@@ -1,0 +1,3 @@
+//! x
+use crate::command::Spec;
+pub(super) const COMMANDS: &[Spec] = &[];

@@ -1,0 +1,22 @@
+//! [`Hash`]: fields with values.
+
+/// A value of fields with values.
+#[derive(Clone, Debug, Default)]
+pub struct Hash {}
+
+impl Hash {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        0
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes allocated, the 64-or-so of the boxed struct itself included.
+    pub fn heap(&self) -> usize {
+        0
+    }
+}

@@ -1,0 +1,448 @@
+//! [`Store`] and [`Keyspace`]: all shards, and those that one command holds.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::error::Error;
+use crate::store::shard::EntryId;
+use crate::store::{Kind, Millis, Shard, Value};
+
+/// Most shards, so that a cursor of `SCAN` can name one in eight bits.
+const MOST_SHARDS: usize = 256;
+
+/// All the data of a server.
+#[derive(Debug)]
+pub struct Store {
+    shards: Box<[Padded]>,
+    hasher: RandomState,
+}
+
+/// A shard on cache lines of its own, so that threads at different shards do not slow each other down.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Padded(Mutex<Shard>);
+
+/// The shards that a command holds, with the database it is in and the time it happens at.
+///
+/// Invariant: a key of a shard that is not held looks absent; which shards are held follows from the command's keys.
+#[derive(Debug)]
+pub struct Keyspace<'s> {
+    store: &'s Store,
+    held: Held<'s>,
+    db: u8,
+    now: Millis,
+    changes: u64,
+}
+
+#[derive(Debug)]
+enum Held<'s> {
+    One(usize, MutexGuard<'s, Shard>),
+    /// In the order of their numbers, which all threads lock in.
+    Several(Vec<(usize, MutexGuard<'s, Shard>)>),
+}
+
+/// What becomes of a key's time to live when its value is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Stays as it is.
+    Keep,
+    /// The key lives until it is deleted or evicted.
+    Never,
+    /// The key is gone from this time on.
+    At(Millis),
+}
+
+/// What a change came to, and whether there was one: only then are watchers, replicas and snapshots concerned.
+#[derive(Clone, Copy, Debug)]
+pub enum Edited<R> {
+    /// The value differs.
+    Changed(R),
+    /// The value is what it was.
+    Unchanged(R),
+}
+
+impl<R> Edited<R> {
+    /// `result`, of a change that happened or not.
+    pub fn when(changed: bool, result: R) -> Self {
+        if changed { Self::Changed(result) } else { Self::Unchanged(result) }
+    }
+}
+
+impl Store {
+    /// A store of `shards` shards; rounded up to a power of two, at most 256.
+    pub fn new(shards: usize) -> Self {
+        let shards = shards.clamp(1, MOST_SHARDS).next_power_of_two();
+        Self {
+            shards: (0..shards).map(|_| Padded(Mutex::new(Shard::default()))).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// How many shards there are.
+    pub fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Waits for the shard with this number, for housekeeping. `None` beyond the last.
+    pub fn shard(&self, index: usize) -> Option<MutexGuard<'_, Shard>> {
+        Some(self.shards.get(index)?.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits for the shard of one key.
+    pub fn hold_key(&self, db: u8, key: &[u8], now: Millis) -> Keyspace<'_> {
+        let index = self.index(self.hash(db, key));
+        match self.shard(index) {
+            Some(shard) => Keyspace { store: self, held: Held::One(index, shard), db, now, changes: 0 },
+            // There is a shard for every hash.
+            None => self.hold_all(db, now),
+        }
+    }
+
+    /// Waits for the shards of some keys.
+    pub fn hold_keys<'k>(
+        &self,
+        db: u8,
+        keys: impl Iterator<Item = &'k [u8]>,
+        now: Millis,
+    ) -> Keyspace<'_> {
+        let mut indices: Vec<usize> = keys.map(|key| self.index(self.hash(db, key))).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        self.hold(indices.into_iter(), db, now)
+    }
+
+    /// Waits for all shards.
+    pub fn hold_all(&self, db: u8, now: Millis) -> Keyspace<'_> {
+        self.hold(0..self.shards.len(), db, now)
+    }
+
+    /// `indices` ascend, so that two threads never wait for each other.
+    fn hold(&self, indices: impl Iterator<Item = usize>, db: u8, now: Millis) -> Keyspace<'_> {
+        let held = indices.filter_map(|index| Some((index, self.shard(index)?))).collect();
+        Keyspace { store: self, held: Held::Several(held), db, now, changes: 0 }
+    }
+
+    fn hash(&self, db: u8, key: &[u8]) -> u64 {
+        self.hasher.hash_one((db, key))
+    }
+
+    fn index(&self, hash: u64) -> usize {
+        // The shard's own table uses the other bits.
+        (hash & (self.shards.len() as u64 - 1)) as usize
+    }
+}
+
+impl Keyspace<'_> {
+    /// The time the command happens at.
+    pub fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// The database in use.
+    pub fn db(&self) -> u8 {
+        self.db
+    }
+
+    /// Uses another database. Only with all shards held, or keys that were held for that database.
+    pub fn select(&mut self, db: u8) {
+        self.db = db;
+    }
+
+    /// How often something was changed so far.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    // Reading.
+
+    /// What a key holds, for a command that reads it: counts a hit or a miss, and the key as used.
+    pub fn value(&mut self, key: &[u8]) -> Option<&Value> {
+        let now = self.now;
+        let (shard, id) = self.find(key);
+        let shard = shard?;
+        shard.count_lookup(id.is_some());
+        let id = id?;
+        shard.touch(id, now);
+        shard.value(id)
+    }
+
+    /// The same, if it is of the expected type.
+    ///
+    /// # Errors
+    /// It is of another type.
+    pub fn view<K: Kind>(&mut self, key: &[u8]) -> Result<Option<&K>, Error> {
+        self.value(key).map(|value| K::of(value).ok_or(Error::WRONG_TYPE)).transpose()
+    }
+
+    /// What a key holds, for looking at several at once: nothing is counted, nothing expires.
+    ///
+    /// # Errors
+    /// It is of another type.
+    pub fn get<K: Kind>(&self, key: &[u8]) -> Result<Option<&K>, Error> {
+        self.peek(key).map(|value| K::of(value).ok_or(Error::WRONG_TYPE)).transpose()
+    }
+
+    /// What a key holds, of whatever type: nothing is counted, nothing expires.
+    pub fn peek(&self, key: &[u8]) -> Option<&Value> {
+        let hash = self.store.hash(self.db, key);
+        let shard = self.shard(hash)?;
+        shard.value(shard.peek(self.db, key, hash, self.now)?)
+    }
+
+    /// Whether the key exists; nothing is counted.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.peek(key).is_some()
+    }
+
+    /// When the key expires: `None` without the key, `Some(None)` if never.
+    pub fn expiry(&self, key: &[u8]) -> Option<Option<Millis>> {
+        let hash = self.store.hash(self.db, key);
+        let shard = self.shard(hash)?;
+        Some(shard.expiry(shard.peek(self.db, key, hash, self.now)?))
+    }
+
+    /// Bytes a key and its value take, all bookkeeping included.
+    pub fn memory(&self, key: &[u8]) -> Option<usize> {
+        let hash = self.store.hash(self.db, key);
+        let shard = self.shard(hash)?;
+        Some(shard.memory(shard.peek(self.db, key, hash, self.now)?))
+    }
+
+    /// How long ago the key was used, in milliseconds, and how often lately (logarithmic, 0 to 255): as far as the
+    /// eviction policy keeps account of it.
+    pub fn usage(&self, key: &[u8]) -> Option<(Millis, u8)> {
+        let hash = self.store.hash(self.db, key);
+        let shard = self.shard(hash)?;
+        Some(shard.usage(shard.peek(self.db, key, hash, self.now)?, self.now))
+    }
+
+    // Writing.
+
+    /// Sets a key, whatever it held. Returns nothing of the old value: read it before if it is needed.
+    pub fn set(&mut self, key: &[u8], value: impl Into<Value>, expiry: Expiry) {
+        let (db, now, hash) = (self.db, self.now, self.store.hash(self.db, key));
+        self.changes += 1;
+        if let Some(shard) = self.shard_mut(hash) {
+            match shard.find(db, key, hash, now) {
+                Some(id) => shard.replace(id, value.into(), expiry, now),
+                None => shard.insert(db, key, hash, value.into(), expiry, now),
+            }
+        }
+    }
+
+    /// Changes a key's value in place, if there is one. A collection that ends up empty goes, with its key.
+    ///
+    /// # Errors
+    /// It is of another type. `change` may itself return a `Result` as its `R`.
+    pub fn edit<K: Kind, R>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut K) -> Edited<R>,
+    ) -> Result<Option<R>, Error> {
+        let now = self.now;
+        let (shard, id) = self.find(key);
+        let (Some(shard), Some(id)) = (shard, id) else { return Ok(None) };
+        shard.touch(id, now);
+        let edited = shard.edit(id, |value| Ok(change(K::of_mut(value).ok_or(Error::WRONG_TYPE)?)))?;
+        Ok(edited.map(|edited| self.counted(edited)))
+    }
+
+    /// The same, with a new and empty value if there is none. If it is still empty then, there is still no key.
+    ///
+    /// # Errors
+    /// It is of another type.
+    pub fn edit_or_new<K: Kind, R>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut K) -> Edited<R>,
+    ) -> Result<R, Error> {
+        let now = self.now;
+        let (shard, id) = self.find(key);
+        if let (Some(shard), Some(id)) = (shard, id) {
+            shard.touch(id, now);
+            let edited = shard.edit(id, |value| Ok(change(K::of_mut(value).ok_or(Error::WRONG_TYPE)?)))?;
+            return edited.map(|edited| self.counted(edited)).ok_or(Error::NO_SUCH_KEY);
+        }
+        let mut value = K::default();
+        match change(&mut value) {
+            Edited::Changed(result) => {
+                let value = value.into_value();
+                if !value.is_void() {
+                    self.set(key, value, Expiry::Never);
+                }
+                Ok(result)
+            }
+            Edited::Unchanged(result) => Ok(result),
+        }
+    }
+
+    /// Takes a key out, with its value.
+    pub fn take(&mut self, key: &[u8]) -> Option<Value> {
+        let (shard, id) = self.find(key);
+        let value = shard?.remove(id?);
+        self.changes += u64::from(value.is_some());
+        value
+    }
+
+    /// Deletes a key; whether there was one. Large values are left to [`Keyspace::garbage`].
+    pub fn delete(&mut self, key: &[u8]) -> bool {
+        let (shard, id) = self.find(key);
+        let (Some(shard), Some(id)) = (shard, id) else { return false };
+        shard.discard(id);
+        self.changes += 1;
+        true
+    }
+
+    /// Sets or takes away a key's time to live; whether there is the key.
+    pub fn set_expiry(&mut self, key: &[u8], at: Option<Millis>) -> bool {
+        let (shard, id) = self.find(key);
+        let (Some(shard), Some(id)) = (shard, id) else { return false };
+        shard.set_expiry(id, at);
+        self.changes += 1;
+        true
+    }
+
+    /// Marks `flag` when the key changes: `WATCH`.
+    pub fn watch(&mut self, key: &[u8], flag: &Arc<AtomicBool>) {
+        let (db, hash) = (self.db, self.store.hash(self.db, key));
+        if let Some(shard) = self.shard_mut(hash) {
+            shard.watch(db, key, flag);
+        }
+    }
+
+    /// Ends [`Keyspace::watch`].
+    pub fn unwatch(&mut self, key: &[u8], flag: &Arc<AtomicBool>) {
+        let (db, hash) = (self.db, self.store.hash(self.db, key));
+        if let Some(shard) = self.shard_mut(hash) {
+            shard.unwatch(db, key, flag);
+        }
+    }
+
+    // All keys; only sensible with all shards held.
+
+    /// Keys in the database in use, those included that have expired and were not looked at since.
+    pub fn len(&self) -> usize {
+        self.shards().map(|shard| shard.len(self.db)).sum()
+    }
+
+    /// Whether the database in use is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Keys that will expire, in the database in use.
+    pub fn volatile_len(&self) -> usize {
+        self.shards().map(|shard| shard.volatile_len(self.db)).sum()
+    }
+
+    /// Visits about `count` keys of the database in use from `cursor` on, and returns the next cursor, 0 at the end. A
+    /// key that is there from the first call to the last is visited at least once, whatever happens to the others.
+    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], &Value)) -> u64 {
+        let (mut index, mut position) = ((cursor % MOST_SHARDS as u64) as usize, cursor / MOST_SHARDS as u64);
+        let mut left = count;
+        while let Some(shard) = self.shard_at(index) {
+            let next = shard.scan(self.db, position, self.now, &mut |key, value| {
+                left = left.saturating_sub(1);
+                visit(key, value);
+            }, count);
+            position = next;
+            if position == 0 {
+                index += 1;
+                if self.shard_at(index).is_none() {
+                    return 0;
+                }
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        if self.shard_at(index).is_none() { 0 } else { position * MOST_SHARDS as u64 + index as u64 }
+    }
+
+    /// A key of the database in use, all about equally likely.
+    pub fn random_key(&self, rng: &mut fastrand::Rng) -> Option<Vec<u8>> {
+        let mut chosen = rng.usize(0..self.len().max(1));
+        let mut shards = self.shards();
+        let shard = shards.find(|shard| {
+            let here = chosen < shard.len(self.db);
+            if !here {
+                chosen -= shard.len(self.db);
+            }
+            here
+        })?;
+        // Keys that have expired may be all that this shard has.
+        shard
+            .random_key(self.db, self.now, rng)
+            .or_else(|| self.shards().find_map(|shard| shard.random_key(self.db, self.now, rng)))
+    }
+
+    /// Deletes all keys of a database, or of all.
+    pub fn flush(&mut self, db: Option<u8>) {
+        self.changes += 1;
+        match &mut self.held {
+            Held::One(_, shard) => shard.flush(db),
+            Held::Several(held) => held.iter_mut().for_each(|(_, shard)| shard.flush(db)),
+        }
+    }
+
+    /// The shards held, for what the command's surroundings have to settle: account, garbage, removals.
+    pub fn shards_mut(&mut self) -> impl Iterator<Item = &mut Shard> {
+        let (one, several) = match &mut self.held {
+            Held::One(_, shard) => (Some(&mut **shard), None),
+            Held::Several(held) => (None, Some(held.iter_mut().map(|(_, shard)| &mut **shard))),
+        };
+        one.into_iter().chain(several.into_iter().flatten())
+    }
+
+    fn shards(&self) -> impl Iterator<Item = &Shard> {
+        let (one, several) = match &self.held {
+            Held::One(_, shard) => (Some(&**shard), None),
+            Held::Several(held) => (None, Some(held.iter().map(|(_, shard)| &**shard))),
+        };
+        one.into_iter().chain(several.into_iter().flatten())
+    }
+
+    fn shard_at(&self, index: usize) -> Option<&Shard> {
+        match &self.held {
+            Held::One(at, shard) => (*at == index).then_some(&**shard),
+            Held::Several(held) => {
+                let place = held.binary_search_by_key(&index, |(at, _)| *at).ok()?;
+                held.get(place).map(|(_, shard)| &**shard)
+            }
+        }
+    }
+
+    fn shard(&self, hash: u64) -> Option<&Shard> {
+        self.shard_at(self.store.index(hash))
+    }
+
+    fn shard_mut(&mut self, hash: u64) -> Option<&mut Shard> {
+        let index = self.store.index(hash);
+        match &mut self.held {
+            Held::One(at, shard) => (*at == index).then_some(&mut **shard),
+            Held::Several(held) => {
+                let place = held.binary_search_by_key(&index, |(at, _)| *at).ok()?;
+                held.get_mut(place).map(|(_, shard)| &mut **shard)
+            }
+        }
+    }
+
+    /// The key's shard, and its entry there if it exists and has not expired.
+    fn find(&mut self, key: &[u8]) -> (Option<&mut Shard>, Option<EntryId>) {
+        let (db, now, hash) = (self.db, self.now, self.store.hash(self.db, key));
+        let Some(shard) = self.shard_mut(hash) else { return (None, None) };
+        let id = shard.find(db, key, hash, now);
+        (Some(shard), id)
+    }
+
+    fn counted<R>(&mut self, edited: Edited<R>) -> R {
+        match edited {
+            Edited::Changed(result) => {
+                self.changes += 1;
+                result
+            }
+            Edited::Unchanged(result) => result,
+        }
+    }
+}
