@@ -8,7 +8,14 @@ use crate::body::Body;
 
 /// Names the backend that answered, on every answer.
 pub(crate) const X_BACKEND: HeaderName = HeaderName::from_static("x-backend");
-/// What time went where (W3C Server Timing), here the database's `pool` wait and `query` time in milliseconds.
+/// What the cache said: hit, miss, or bypass when it could not be asked. Only with a cache.
+pub(crate) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// Whether a write could tell the cache: done, or owed until the cache is back. Only with a cache.
+pub(crate) const X_CACHE_INVALIDATION: HeaderName = HeaderName::from_static("x-cache-invalidation");
+/// Milliseconds in the database, waiting for a connection and working.
+pub(crate) const X_DATABASE_MS: HeaderName = HeaderName::from_static("x-database-ms");
+/// What time went where (W3C Server Timing): the database's `pool` wait and `query` time, and the `cache`'s, in
+/// milliseconds.
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// The trailer of `/stream`: how many events there were.
 pub(crate) const X_EVENTS: HeaderName = HeaderName::from_static("x-events");

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::answer::{self, X_BACKEND};
 use crate::body::Body;
+use crate::cache::Cache;
 use crate::capacity::Capacity;
 use crate::chaos::Chaos;
 use crate::database::Pool;
@@ -24,7 +25,8 @@ use crate::routes;
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) name: String,
-    pub(crate) database: Pool,
+    pub(crate) database: Arc<Pool>,
+    pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) capacity: Capacity,
     pub(crate) chaos: Chaos,
     pub(crate) phase: watch::Sender<Phase>,

@@ -1,9 +1,9 @@
 //! `evenkeel-backend`: the toy backend, an HTTP/1.1 service over SQLite that is worth balancing.
 //!
-//! It has what a balancer has to cope with in real services: a database behind a bounded pool, a latency
-//! distribution, a limit on what it serves at once, a start-up phase in which it is not ready, and faults that
-//! are switched on and off at run time (`/chaos`). The binary `toy-backend` is a thin shell around [`Server`];
-//! demos, experiments and tests run the same server inside their own process:
+//! It has what a balancer has to cope with in real services: a database behind a bounded pool, a cache before it
+//! that may be away, a latency distribution, a limit on what it serves at once, a start-up phase in which it is
+//! not ready, and faults that are switched on and off at run time (`/chaos`). The binary `toy-backend` is a thin
+//! shell around [`Server`]; demos, experiments and tests run the same server inside their own process:
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -20,6 +20,7 @@
 mod answer;
 mod app;
 mod body;
+mod cache;
 mod capacity;
 mod chaos;
 mod database;
@@ -29,6 +30,7 @@ mod random;
 mod routes;
 mod server;
 
+pub use crate::cache::{CacheOptions, CacheState, CacheStates, CacheUrl, CacheUrlError};
 pub use crate::latency::{Latency, LatencyError};
 pub use crate::options::Options;
 pub use crate::server::{Ending, Ready, Server};

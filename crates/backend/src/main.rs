@@ -39,10 +39,18 @@ fn main() -> ExitCode {
 
 async fn serve(options: Options) -> io::Result<Ending> {
     let name = options.name.clone();
+    let cache = options.cache.as_ref().map(|cache| cache.url.clone());
     let mut signals = Signals::listen()?;
     let server = Server::bind(options).await?;
     // A closed standard output is no reason not to serve.
     let _ = writeln!(io::stdout(), "toy-backend {name} listening on {}", server.local_addr());
+    if let (Some(mut states), Some(url)) = (server.cache(), cache) {
+        tokio::spawn(async move {
+            while let Some(state) = states.changed().await {
+                eprintln!("toy-backend: the cache {url} {state}");
+            }
+        });
+    }
     let ready = server.ready();
     tokio::spawn(async move {
         if let Err(error) = ready.wait().await {

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cache::CacheOptions;
 use crate::latency::{Latency, parse_duration};
 
 /// How one toy backend behaves. [`Options::default`] and the flags of `toy-backend` have the same defaults.
@@ -41,6 +42,9 @@ pub struct Options {
     /// Requests that may wait for a database connection; one more is answered with 503
     #[arg(long, value_name = "N", default_value_t = Options::default().database_queue)]
     pub database_queue: usize,
+    /// A cache before the database, or none
+    #[command(flatten)]
+    pub cache: Option<CacheOptions>,
     /// How long a graceful stop waits for running requests
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
     pub shutdown_timeout: Duration,
@@ -62,6 +66,7 @@ impl Default for Options {
             name_index: true,
             database_pool: 4,
             database_queue: 256,
+            cache: None,
             shutdown_timeout: Duration::from_secs(10),
             seed: None,
         }
@@ -84,7 +89,7 @@ impl Options {
                 return wrong(format!("{what} is 0, but has to be at least 1"));
             }
         }
-        Ok(())
+        self.cache.as_ref().map_or(Ok(()), CacheOptions::check)
     }
 }
 
@@ -154,6 +159,11 @@ mod tests {
             "--name-index=off",
             "--database-pool=5",
             "--database-queue=0",
+            "--cache=redis://:secret@127.0.0.1:6380/2",
+            "--cache-ttl=5s",
+            "--cache-absent-ttl=6s",
+            "--cache-timeout=7ms",
+            "--cache-fence=8s",
             "--shutdown-timeout=1500ms",
             "--seed=7",
         ])
@@ -164,7 +174,20 @@ mod tests {
         assert_eq!(options.database, Some(PathBuf::from("/tmp/x.db")));
         assert_eq!((options.rows, options.name_index), (10, false));
         assert_eq!((options.database_pool, options.database_queue), (5, 0));
+        let cache = options.cache.unwrap();
+        assert_eq!(cache.url.to_string(), "redis://:***@127.0.0.1:6380/2");
+        assert_eq!((cache.ttl, cache.absent_ttl), (Duration::from_secs(5), Duration::from_secs(6)));
+        assert_eq!((cache.timeout, cache.fence), (Duration::from_millis(7), Duration::from_secs(8)));
         assert_eq!((options.shutdown_timeout, options.seed), (Duration::from_millis(1500), Some(7)));
+    }
+
+    #[test]
+    fn a_cache_has_the_same_defaults_in_flags_and_struct() {
+        let flags = parse(&["--cache=redis://127.0.0.1:6380"]).unwrap().cache.unwrap();
+        let options = CacheOptions::new("redis://127.0.0.1:6380".parse().unwrap());
+        assert_eq!(format!("{flags:?}"), format!("{options:?}"));
+        let error = parse(&["--cache-ttl=5s"]).unwrap_err();
+        assert!(error.contains("--cache <URL>"), "{error}");
     }
 
     #[test]
@@ -176,6 +199,7 @@ mod tests {
             ("--capacity", "none", "at least 1"),
             ("--latency", "5ms", "fixed:5ms"),
             ("--name-index", "true", "on or off"),
+            ("--cache", "127.0.0.1:6379", "such as redis://127.0.0.1:6379"),
             ("--shutdown-timeout", "10", "with a unit"),
         ] {
             let error = parse(&[flag, value]).unwrap_err();

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::app::{App, Phase, Service};
+use crate::cache::{Cache, CacheStates};
 use crate::capacity::Capacity;
 use crate::chaos::Chaos;
 use crate::database::{Pool, Refusal, Settings, State};
@@ -60,16 +61,18 @@ impl Server {
         while let Some(listener) = listeners.first().filter(|_| listeners.len() < options.threads) {
             listeners.push(listener.try_clone()?);
         }
-        let database = Pool::open(&Settings {
+        let database = Arc::new(Pool::open(&Settings {
             file: options.database,
             rows: options.rows,
             name_index: options.name_index,
             connections: options.database_pool,
             queue: options.database_queue,
-        })?;
+        })?);
+        let cache = options.cache.map(|cache| Arc::new(Cache::new(cache, Arc::clone(&database))));
         let app = Arc::new(App {
             name: options.name,
             database,
+            cache,
             capacity: Capacity::new(options.capacity),
             chaos: Chaos::new(),
             phase: watch::Sender::new(Phase::Running),
@@ -91,6 +94,11 @@ impl Server {
         Ready(self.app.database.subscribe())
     }
 
+    /// What tells how it stands with the cache, if it has one.
+    pub fn cache(&self) -> Option<CacheStates> {
+        self.app.cache.as_deref().map(Cache::states)
+    }
+
     /// Serves until `shutdown` is ready, then finishes running requests for at most
     /// [`Options::shutdown_timeout`]; or until `/chaos?mode=dead`.
     ///
@@ -99,6 +107,11 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<Ending> {
         let Server { app, listeners, shutdown_timeout, .. } = self;
         let _cut = CutOnDrop(Arc::clone(&app));
+        // Ends with this future.
+        let mut background = JoinSet::new();
+        if let Some(cache) = &app.cache {
+            background.spawn(cache.keep());
+        }
         let mut listeners = listeners.into_iter();
         let own = listeners.next();
         // Each thread holds a sender; once all are gone nothing is received any more.

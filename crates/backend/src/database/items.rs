@@ -1,4 +1,4 @@
-//! The queries: one item by its number, items by name, a new item.
+//! The queries: one item by its number, items by name, a new item, a changed one, one less.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,15 @@ pub(crate) struct Fields {
     pub(crate) price_cents: i64,
     #[serde(default)]
     pub(crate) stock: i64,
+}
+
+/// What a client changes of a row; what it leaves out stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Changes {
+    pub(crate) name: Option<String>,
+    pub(crate) price_cents: Option<i64>,
+    pub(crate) stock: Option<i64>,
 }
 
 /// Most rows that a query by name collects.
@@ -45,6 +54,27 @@ pub(crate) fn insert(connection: &mut Connection, fields: Fields) -> rusqlite::R
         .prepare_cached("INSERT INTO items (name, price_cents, stock) VALUES (?1, ?2, ?3)")?
         .insert(params![fields.name, fields.price_cents, fields.stock])?;
     Ok(Item { id, fields })
+}
+
+/// The row as it is afterwards, if there is one.
+pub(crate) fn update(
+    connection: &mut Connection,
+    id: i64,
+    changes: Changes,
+) -> rusqlite::Result<Option<Item>> {
+    connection
+        .prepare_cached(
+            "UPDATE items SET name = coalesce(?2, name), price_cents = coalesce(?3, price_cents),
+                 stock = coalesce(?4, stock)
+             WHERE id = ?1 RETURNING id, name, price_cents, stock",
+        )?
+        .query_row(params![id, changes.name, changes.price_cents, changes.stock], item)
+        .optional()
+}
+
+/// Whether there was such a row.
+pub(crate) fn delete(connection: &mut Connection, id: i64) -> rusqlite::Result<bool> {
+    Ok(connection.prepare_cached("DELETE FROM items WHERE id = ?1")?.execute([id])? > 0)
 }
 
 fn item(row: &Row<'_>) -> rusqlite::Result<Item> {

@@ -46,7 +46,7 @@ pub(crate) enum State {
 }
 
 /// What a query found and what it took.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answered<T> {
     pub(crate) found: T,
     /// From asking to having a connection.
@@ -56,7 +56,7 @@ pub(crate) struct Answered<T> {
 }
 
 /// Why there is no answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Refusal {
     Filling,
     QueueFull(usize),

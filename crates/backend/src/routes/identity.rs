@@ -62,6 +62,9 @@ pub(super) fn metrics(app: &App) -> Response<Body> {
             "# HELP toy_backend_{name} {help}\n# TYPE toy_backend_{name} {kind}\ntoy_backend_{name} {value}\n"
         );
     }
+    if let Some(cache) = &app.cache {
+        cache.write_metrics(&mut page);
+    }
     answer::typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", Body::whole(page))
 }
 

@@ -1,47 +1,57 @@
-//! The database's paths: `/items/{id}`, `/items?name=`, `POST /items`.
+//! The database's paths: `/items/{id}`, which may have a cache before it, and `/items`.
 
+use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::LOCATION;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use rusqlite::Connection;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::answer::{self, SERVER_TIMING};
-use crate::app::{Answer, App, Unanswered};
+use crate::answer::{self, SERVER_TIMING, X_CACHE, X_CACHE_INVALIDATION, X_DATABASE_MS};
+use crate::app::{Answer, App};
 use crate::body::Body;
-use crate::database::items::{self, Fields, Item};
+use crate::cache::{Seen, Written};
+use crate::database::items::{self, Changes, Fields, Item};
 use crate::database::{Answered, Refusal};
 
-/// Largest body of `POST /items`, in bytes.
+/// Largest body of a write, in bytes.
 const MOST_BYTES: usize = 64 * 1024;
 /// Longest name, in bytes.
 const LONGEST_NAME: usize = 200;
 
-/// One item, by the primary key.
-pub(super) fn one(app: &Arc<App>, request: &Request<Incoming>, id: &str) -> Answer {
-    if !super::is_reading(request) {
-        return answer::method_not_allowed("GET, HEAD").into();
+/// The number of an item, or why a text is none.
+pub(super) fn number(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| format!("`{text}` is not the number of an item, such as /items/7"))
+}
+
+/// One item, by the primary key: found, changed, deleted.
+pub(super) fn one(app: &Arc<App>, request: Request<Incoming>, id: Result<i64, String>) -> Answer {
+    let method = request.method().clone();
+    if !matches!(method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE) {
+        return answer::method_not_allowed("GET, HEAD, PUT, DELETE").into();
     }
-    let Ok(id) = id.parse() else {
-        return bad(format!("`{id}` is not the number of an item, such as /items/7")).into();
+    let id = match id {
+        Ok(id) => id,
+        Err(reason) => return bad(reason).into(),
     };
     let owned = Arc::clone(app);
-    Answer::later(app, async move {
-        let found = owned.database.read(move |connection| items::by_id(connection, id)).await;
-        Ok(timed(found, |found| match found {
-            Some(item) => answer::json(StatusCode::OK, &item),
-            None => answer::refusal(StatusCode::NOT_FOUND, format!("there is no item {id}")),
-        }))
-    })
+    match method {
+        Method::PUT => Answer::later(app, async move { Ok(change(&owned, id, request.into_body()).await) }),
+        Method::DELETE => Answer::later(app, async move { Ok(delete(&owned, id).await) }),
+        _ => Answer::later(app, async move { Ok(find(&owned, id).await) }),
+    }
 }
 
 /// Items by name, or a new one.
 pub(super) fn collection(app: &Arc<App>, request: Request<Incoming>) -> Answer {
     let owned = Arc::clone(app);
     match *request.method() {
-        Method::POST => Answer::later(app, async move { create(&owned, request.into_body()).await }),
+        Method::POST => Answer::later(app, async move { Ok(create(&owned, request.into_body()).await) }),
         Method::GET | Method::HEAD => {
             let query = request.uri().query().unwrap_or_default();
             let name = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "name");
@@ -51,66 +61,205 @@ pub(super) fn collection(app: &Arc<App>, request: Request<Incoming>) -> Answer {
             let name = name.into_owned();
             Answer::later(app, async move {
                 let found = owned.database.read(move |connection| items::by_name(connection, &name)).await;
-                Ok(timed(found, |items| answer::json(StatusCode::OK, &Found { items })))
+                Ok(Timing::default().answer(found, |items| answer::json(StatusCode::OK, &Found { items })))
             })
         }
         _ => answer::method_not_allowed("GET, HEAD, POST").into(),
     }
 }
 
-async fn create(app: &App, body: Incoming) -> Result<Response<Body>, Unanswered> {
-    let bytes = match Limited::new(body, MOST_BYTES).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let reason = format!("an item has at most {MOST_BYTES} bytes");
-            return Ok(answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, reason));
-        }
-        Err(error) => return Ok(bad(format!("the body did not arrive whole: {error}"))),
+async fn find(app: &App, id: i64) -> Response<Body> {
+    let shown = |found: Option<Item>| match found {
+        Some(item) => answer::json(StatusCode::OK, &item),
+        None => absent(id),
     };
-    let fields: Fields = match serde_json::from_slice(&bytes) {
-        Ok(fields) => fields,
-        Err(error) => {
-            return Ok(bad(format!(
-                "the body is not an item: {error}; expected {{\"name\": \"…\", \"price_cents\": 5, \"stock\": 1}}"
-            )));
-        }
+    let Some(cache) = &app.cache else {
+        let found = app.database.read(move |connection| items::by_id(connection, id)).await;
+        return Timing::default().answer(found, shown);
     };
-    if fields.name.is_empty() || fields.name.len() > LONGEST_NAME {
-        return Ok(bad(format!("the name has {} bytes; expected 1 to {LONGEST_NAME}", fields.name.len())));
-    }
-    let made = app.database.write(move |connection| items::insert(connection, fields)).await;
-    Ok(timed(made, |item| {
+    let read = cache.read(id).await;
+    let (word, fault) = match read.seen {
+        Seen::Hit => ("hit", None),
+        Seen::Miss => ("miss", None),
+        Seen::Bypass(fault) => ("bypass", Some(fault.word())),
+    };
+    let timing = Timing { shared: read.shared, cache: Some((read.cache, fault)) };
+    let mut response = timing.answer(read.row, shown);
+    response.headers_mut().insert(X_CACHE, HeaderValue::from_static(word));
+    response
+}
+
+async fn create(app: &App, body: Incoming) -> Response<Body> {
+    let fields: Fields =
+        match read(body, r#"{"name": "…", "price_cents": 5, "stock": 1}"#, |fields: &Fields| {
+            Some(&fields.name)
+        })
+        .await
+        {
+            Ok(fields) => fields,
+            Err(refused) => return refused,
+        };
+    // That there is no such row may be cached.
+    let made = write(app, move |connection| items::insert(connection, fields), |item| Some(item.id)).await;
+    made.answer(|item| {
         let mut response = answer::json(StatusCode::CREATED, &item);
         if let Ok(location) = HeaderValue::try_from(format!("/items/{}", item.id)) {
             response.headers_mut().insert(LOCATION, location);
         }
         response
-    }))
+    })
 }
 
-/// The answer to a query, with the time it waited for a connection and the time it worked; or why there is none.
-fn timed<T>(
-    outcome: Result<Answered<T>, Refusal>,
-    answer: impl FnOnce(T) -> Response<Body>,
-) -> Response<Body> {
-    let answered = match outcome {
-        Ok(answered) => answered,
-        Err(refusal @ Refusal::Failed(_)) => {
-            return answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, refusal.to_string());
-        }
-        Err(refusal) => return answer::unavailable(refusal.to_string()),
+async fn change(app: &App, id: i64, body: Incoming) -> Response<Body> {
+    let changes: Changes = match read(
+        body,
+        r#"one or more of {"name": "…", "price_cents": 5, "stock": 1}"#,
+        |changes: &Changes| changes.name.as_ref(),
+    )
+    .await
+    {
+        Ok(changes) => changes,
+        Err(refused) => return refused,
     };
-    let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
-    let timing = format!(
-        "pool;dur={:.3}, query;dur={:.3}",
-        milliseconds(answered.waited),
-        milliseconds(answered.worked)
-    );
-    let mut response = answer(answered.found);
-    if let Ok(timing) = HeaderValue::try_from(timing) {
-        response.headers_mut().insert(SERVER_TIMING, timing);
+    if changes == Changes::default() {
+        return bad("nothing is changed; expected one or more of name, price_cents and stock".to_owned());
     }
-    response
+    let changed = write(
+        app,
+        move |connection| items::update(connection, id, changes),
+        |item| item.as_ref().map(|item| item.id),
+    );
+    changed.await.answer(|item| item.map_or_else(|| absent(id), |item| answer::json(StatusCode::OK, &item)))
+}
+
+async fn delete(app: &App, id: i64) -> Response<Body> {
+    let gone =
+        write(app, move |connection| items::delete(connection, id), move |was_there| was_there.then_some(id));
+    gone.await.answer(|was_there| match was_there {
+        true => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+        }
+        false => absent(id),
+    })
+}
+
+/// Changes rows, and tells the cache of the item that `written` names.
+async fn write<T, F>(
+    app: &App,
+    query: F,
+    written: impl FnOnce(&T) -> Option<i64> + Send + 'static,
+) -> Change<T>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+{
+    match &app.cache {
+        Some(cache) => Change::Told(cache.write(query, written).await),
+        None => Change::Untold(app.database.write(query).await),
+    }
+}
+
+/// A write, with a cache or without.
+enum Change<T> {
+    Told(Written<T>),
+    Untold(Result<Answered<T>, Refusal>),
+}
+
+impl<T> Change<T> {
+    fn answer(self, shown: impl FnOnce(T) -> Response<Body>) -> Response<Body> {
+        let (outcome, timing, invalidated) = match self {
+            Change::Untold(outcome) => (outcome, Timing::default(), None),
+            Change::Told(Written { outcome, invalidated, cache }) => {
+                let cache = invalidated.map(|_| (cache, None));
+                (outcome, Timing { shared: false, cache }, invalidated)
+            }
+        };
+        let mut response = timing.answer(outcome, shown);
+        if let Some(done) = invalidated {
+            let word = HeaderValue::from_static(if done { "done" } else { "owed" });
+            response.headers_mut().insert(X_CACHE_INVALIDATION, word);
+        }
+        response
+    }
+}
+
+/// Reads a body of JSON. `shape` says what is expected, `name` finds the name in it. The error is an answer.
+async fn read<T: DeserializeOwned>(
+    body: Incoming,
+    shape: &str,
+    name: impl Fn(&T) -> Option<&String>,
+) -> Result<T, Response<Body>> {
+    let bytes = match Limited::new(body, MOST_BYTES).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let reason = format!("an item has at most {MOST_BYTES} bytes");
+            return Err(answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, reason));
+        }
+        Err(error) => return Err(bad(format!("the body did not arrive whole: {error}"))),
+    };
+    let fields: T = serde_json::from_slice(&bytes)
+        .map_err(|error| bad(format!("the body is not an item: {error}; expected {shape}")))?;
+    match name(&fields).map(String::len) {
+        Some(length) if length == 0 || length > LONGEST_NAME => {
+            Err(bad(format!("the name has {length} bytes; expected 1 to {LONGEST_NAME}")))
+        }
+        _ => Ok(fields),
+    }
+}
+
+/// What is told of an answer's time beside that of the database.
+#[derive(Default)]
+struct Timing {
+    /// The database answered another request, and this one with it.
+    shared: bool,
+    /// Time for the cache, and what was wrong with it.
+    cache: Option<(Duration, Option<&'static str>)>,
+}
+
+impl Timing {
+    /// The answer to a query, with where its time went; or why there is none.
+    fn answer<T>(
+        self,
+        outcome: Result<Answered<T>, Refusal>,
+        shown: impl FnOnce(T) -> Response<Body>,
+    ) -> Response<Body> {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        let mut timing = String::with_capacity(64);
+        let mut response = match outcome {
+            Ok(answered) => {
+                let (waited, worked) = (milliseconds(answered.waited), milliseconds(answered.worked));
+                let shared = if self.shared { ";desc=shared" } else { "" };
+                // Writing to a String cannot fail.
+                let _ = write!(timing, "pool;dur={waited:.3}, query;dur={worked:.3}{shared}");
+                let mut response = shown(answered.found);
+                if let Ok(value) = HeaderValue::try_from(format!("{:.3}", waited + worked)) {
+                    response.headers_mut().insert(X_DATABASE_MS, value);
+                }
+                response
+            }
+            Err(refusal @ Refusal::Failed(_)) => {
+                answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, refusal.to_string())
+            }
+            Err(refusal) => answer::unavailable(refusal.to_string()),
+        };
+        if let Some((time, fault)) = self.cache {
+            let comma = if timing.is_empty() { "" } else { ", " };
+            let _ = write!(timing, "{comma}cache;dur={:.3}", milliseconds(time));
+            if let Some(fault) = fault {
+                let _ = write!(timing, ";desc={fault}");
+            }
+        }
+        if let (false, Ok(value)) = (timing.is_empty(), HeaderValue::try_from(timing)) {
+            response.headers_mut().insert(SERVER_TIMING, value);
+        }
+        response
+    }
+}
+
+fn absent(id: i64) -> Response<Body> {
+    answer::refusal(StatusCode::NOT_FOUND, format!("there is no item {id}"))
 }
 
 fn bad(reason: String) -> Response<Body> {

@@ -29,7 +29,10 @@ pub(crate) fn answer(app: &Arc<App>, peer: SocketAddr, request: Request<Incoming
         ("stream", None) => reading(&request, || payload::stream(request.uri().query())),
         ("delay", Some(ms)) => payload::delay(app, ms),
         ("items", None) => items::collection(app, request),
-        ("items", Some(id)) => items::one(app, &request, id),
+        ("items", Some(id)) => {
+            let id = items::number(id);
+            items::one(app, request, id)
+        }
         ("echo", _) => echo::echo(app, peer, request),
         ("chaos", None) => control::chaos(app, request),
         _ => unknown(&request),

@@ -47,6 +47,38 @@ async fn a_new_item_can_be_read_at_its_location() {
 }
 
 #[tokio::test]
+async fn an_item_is_changed_in_part_and_deleted() {
+    let server = start(options()).await;
+    let mut client = Client::connect(server.address).await;
+    let put = client.send(Method::PUT, "/items/7", r#"{"stock": 3}"#).await;
+    let item = json!({"id": 7, "name": "item-7", "price_cents": 6_033, "stock": 3});
+    assert_eq!((put.status, put.json()), (StatusCode::OK, item.clone()));
+    assert_eq!(client.get("/items/7").await.json(), item);
+    let all = r#"{"name": "new", "price_cents": 1, "stock": 2}"#;
+    let item = json!({"id": 7, "name": "new", "price_cents": 1, "stock": 2});
+    assert_eq!(client.send(Method::PUT, "/items/7", all).await.json(), item);
+    for (body, reason) in [
+        ("{}", "nothing is changed"),
+        (r#"{"id": 8}"#, "unknown field `id`"),
+        (r#"{"name": ""}"#, "the name has 0 bytes"),
+        (r#"{"stock": "many"}"#, "expected i64"),
+    ] {
+        let answer = client.send(Method::PUT, "/items/7", body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+        assert!(answer.text().contains(reason), "{body}: {}", answer.text());
+    }
+    assert_eq!(client.get("/items/7").await.json(), item);
+
+    let gone = client.send(Method::DELETE, "/items/7", "").await;
+    assert_eq!((gone.status, gone.body.len()), (StatusCode::NO_CONTENT, 0));
+    for method in [Method::GET, Method::DELETE] {
+        assert_eq!(client.send(method, "/items/7", "").await.status, StatusCode::NOT_FOUND);
+    }
+    assert_eq!(client.send(Method::PUT, "/items/7", all).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(client.send(Method::PUT, "/items/x", all).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn a_bad_item_is_refused_with_the_reason() {
     let server = start(options()).await;
     let mut client = Client::connect(server.address).await;

@@ -112,3 +112,25 @@ async fn what_is_wrong_is_said_with_its_remedy() {
 
     assert_eq!(post(toy.address, "/chaos?mode=reset").await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn changes_of_the_cache_are_said_once() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut child = Command::new(BINARY)
+        .args(["--listen=127.0.0.1:0", "--rows=10", "--cache-timeout=10s", "--cache-fence=0s"])
+        .arg(format!("--cache=redis://:secret@{free}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut next = async || lines.next_line().await.unwrap().unwrap();
+    let cache = format!("toy-backend: the cache redis://:***@{free}");
+    assert_eq!(next().await, format!("{cache} is away (refused), the database answers"));
+    let fake = crate::cache::fake::Fake::start_at(free).await;
+    assert_eq!(next().await, format!("{cache} is used"));
+    fake.kill().await;
+    assert_eq!(next().await, format!("{cache} is away (closed), the database answers"));
+    assert_eq!(next().await, format!("{cache} is away (refused), the database answers"));
+}

@@ -155,7 +155,7 @@ async fn what_is_not_there_is_refused_with_what_is() {
         (Method::POST, "/", "GET, HEAD"),
         (Method::PUT, "/bytes/1", "GET, HEAD"),
         (Method::DELETE, "/items", "GET, HEAD, POST"),
-        (Method::DELETE, "/items/1", "GET, HEAD"),
+        (Method::PATCH, "/items/1", "GET, HEAD, PUT, DELETE"),
         (Method::DELETE, "/chaos", "GET, HEAD, POST, PUT"),
     ] {
         let answer = client.send(method, path, "").await;

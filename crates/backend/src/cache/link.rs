@@ -1,0 +1,297 @@
+//! The connection to the cache as requests see it: a question with a deadline, or at once the reason why not.
+//!
+//! A request never dials and never waits for someone who does: the keeper makes connections in the background,
+//! and while there is none, every question is answered at once by the fault that took the last one. All threads
+//! share one connection; its client crate writes the questions of many requests together.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, RedisResult, Value};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
+
+use super::breaker::Breaker;
+use super::entry;
+use super::fault::Fault;
+use super::options::CacheOptions;
+use super::state::CacheState;
+use super::tally::{Operation, Tally};
+use crate::random::Random;
+
+/// Most invalidations that are remembered while the cache is away.
+const MOST_OWED: usize = 10_000;
+
+/// The way to the cache.
+pub(super) struct Link {
+    pub(super) options: CacheOptions,
+    pub(super) tally: Tally,
+    pub(super) told: watch::Sender<CacheState>,
+    /// Wakes the keeper when its connection was given up.
+    pub(super) given_up: Notify,
+    state: Mutex<State>,
+    random: Random,
+}
+
+struct State {
+    breaker: Breaker,
+    /// There exactly while the breaker is closed.
+    connection: Option<MultiplexedConnection>,
+    /// Of the connection; what is heard from an older one changes nothing.
+    generation: u64,
+    /// Why there is no connection.
+    fault: Fault,
+    /// What was written while the cache could not be told.
+    owed: HashSet<i64>,
+}
+
+/// An answer, and the connection it came from.
+pub(super) struct Reply {
+    pub(super) value: Value,
+    pub(super) generation: u64,
+}
+
+impl Link {
+    pub(super) fn new(options: CacheOptions) -> Arc<Link> {
+        let state = State {
+            breaker: Breaker::new(Instant::now().into_std()),
+            connection: None,
+            generation: 0,
+            fault: Fault::Connecting,
+            owed: HashSet::new(),
+        };
+        Arc::new(Link {
+            options,
+            tally: Tally::default(),
+            told: watch::Sender::new(CacheState::Connecting),
+            given_up: Notify::new(),
+            state: Mutex::new(state),
+            random: Random::new(None),
+        })
+    }
+
+    /// Puts a question; the answer has the kind that fits the operation, or it is a fault.
+    pub(super) async fn ask(&self, operation: Operation, command: &Cmd) -> Result<Reply, Fault> {
+        let (mut connection, generation) = self.connection()?;
+        let asked = Instant::now();
+        let answer = timeout(self.options.timeout, connection.send_packed_command(command)).await;
+        let judged = judge(operation, answer.unwrap_or_else(|_| Err(timed_out())));
+        self.tally.asked(operation, asked.elapsed(), judged.as_ref().err().map(|bad| bad.fault));
+        match judged {
+            Ok(value) => {
+                self.lock().breaker.succeeded();
+                if operation == Operation::Store {
+                    self.tell(generation, CacheState::Used);
+                }
+                Ok(Reply { value, generation })
+            }
+            Err(bad) => Err(self.suffer(generation, operation, bad)),
+        }
+    }
+
+    /// The answers of that connection cannot be trusted.
+    pub(super) fn distrust(&self, generation: u64) {
+        self.lost(generation, Fault::Garbage);
+    }
+
+    /// Invalidates an item's entry. If that cannot be done now, it is owed: the cache is not used by this backend
+    /// before it has been made up. Returns whether it was done.
+    pub(super) async fn invalidate(&self, id: i64) -> bool {
+        let fence = self.options.fence;
+        let mut done = self.ask(Operation::Invalidate, &entry::invalidate(id, fence)).await;
+        if let Err(Fault::Oom) = done {
+            // A full cache takes no fence, but it deletes, and it takes no old row either.
+            done = self.ask(Operation::Invalidate, &entry::delete(id)).await;
+        }
+        match done {
+            Ok(_) => self.tally.invalidations.add_one(),
+            Err(fault) => self.owe(id, fault),
+        }
+        done.is_ok()
+    }
+
+    /// Figures for the metrics page: the breaker's state, and what is owed.
+    pub(super) fn figures(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.breaker.state().number(), state.owed.len() as u64)
+    }
+
+    fn connection(&self) -> Result<(MultiplexedConnection, u64), Fault> {
+        let state = self.lock();
+        state.connection.clone().map(|connection| (connection, state.generation)).ok_or(state.fault)
+    }
+
+    /// Draws the consequences of a bad answer and returns its fault.
+    fn suffer(&self, generation: u64, operation: Operation, bad: Bad) -> Fault {
+        let mut state = self.lock();
+        if !state.holds(generation) {
+            // Given up while this one waited: what took the connection is the reason.
+            return if bad.fault == Fault::Closed { state.fault } else { bad.fault };
+        }
+        let now = Instant::now().into_std();
+        let opened = match bad.fault {
+            Fault::Closed | Fault::Garbage => state.breaker.broke(now, self.random.unit()),
+            _ if bad.is_reply && operation != Operation::Lookup => {
+                // It answers: that it does not store is no reason not to read it.
+                drop(state);
+                if operation == Operation::Store {
+                    self.tell(generation, CacheState::NotStoring(bad.fault.word()));
+                }
+                return bad.fault;
+            }
+            _ => state.breaker.failed(now, self.random.unit()),
+        };
+        if opened {
+            self.give_up(&mut state, bad.fault);
+        }
+        bad.fault
+    }
+
+    fn owe(&self, id: i64, fault: Fault) {
+        self.tally.owed.add_one();
+        let mut state = self.lock();
+        if state.owed.len() < MOST_OWED {
+            state.owed.insert(id);
+        } else if !state.owed.contains(&id) {
+            self.tally.lost.add_one();
+        }
+        let now = Instant::now().into_std();
+        if state.breaker.broke(now, self.random.unit()) {
+            self.give_up(&mut state, fault);
+        }
+    }
+
+    fn give_up(&self, state: &mut State, fault: Fault) {
+        state.connection = None;
+        state.fault = fault;
+        self.say(CacheState::Away(fault.word()));
+        self.given_up.notify_one();
+    }
+
+    /// Tells the operator, if that connection is the one in use.
+    fn tell(&self, generation: u64, news: CacheState) {
+        if *self.told.borrow() != news && self.lock().holds(generation) {
+            self.say(news);
+        }
+    }
+
+    fn say(&self, news: CacheState) {
+        self.told.send_if_modified(|told| std::mem::replace(told, news) != news);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the keeper does to the state.
+impl Link {
+    /// When to try next; `None` while there is a connection.
+    pub(super) fn next_probe(&self) -> Option<Instant> {
+        match self.lock().breaker.state() {
+            super::breaker::State::Open { probe_at } => Some(Instant::from_std(probe_at)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn begin_probe(&self) -> bool {
+        self.lock().breaker.probe(Instant::now().into_std())
+    }
+
+    pub(super) fn probe_failed(&self, fault: Fault) {
+        let mut state = self.lock();
+        state.breaker.probe_failed(Instant::now().into_std(), self.random.unit());
+        state.fault = fault;
+        self.say(CacheState::Away(fault.word()));
+    }
+
+    /// Takes up to so many of the invalidations that are owed.
+    pub(super) fn take_owed(&self, most: usize) -> Vec<i64> {
+        let mut state = self.lock();
+        let some: Vec<i64> = state.owed.iter().copied().take(most).collect();
+        for id in &some {
+            state.owed.remove(id);
+        }
+        some
+    }
+
+    /// They were not made up after all.
+    pub(super) fn still_owed(&self, ids: Vec<i64>) {
+        self.lock().owed.extend(ids);
+    }
+
+    /// Lets requests use a connection, unless something is owed still. Returns its generation.
+    pub(super) fn publish(&self, connection: &MultiplexedConnection) -> Option<u64> {
+        let mut state = self.lock();
+        if !state.owed.is_empty() {
+            return None;
+        }
+        state.generation += 1;
+        state.connection = Some(connection.clone());
+        state.breaker.probe_succeeded(Instant::now().into_std());
+        self.say(CacheState::Used);
+        Some(state.generation)
+    }
+
+    pub(super) fn is_current(&self, generation: u64) -> bool {
+        self.lock().holds(generation)
+    }
+
+    /// That connection is of no use any more.
+    pub(super) fn lost(&self, generation: u64, fault: Fault) {
+        let mut state = self.lock();
+        if state.holds(generation) && state.breaker.broke(Instant::now().into_std(), self.random.unit()) {
+            self.give_up(&mut state, fault);
+        }
+    }
+}
+
+impl State {
+    fn holds(&self, generation: u64) -> bool {
+        self.connection.is_some() && self.generation == generation
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Link")
+            .field("options", &self.options)
+            .field("breaker", &state.breaker)
+            .field("fault", &state.fault)
+            .field("owed", &state.owed.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer that does not help.
+#[derive(Clone, Copy, Debug)]
+struct Bad {
+    fault: Fault,
+    /// It is an error reply of a cache that works.
+    is_reply: bool,
+}
+
+/// The limit of time, in the client crate's words.
+fn timed_out() -> redis::RedisError {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+}
+
+fn judge(operation: Operation, answer: RedisResult<Value>) -> Result<Value, Bad> {
+    match (operation, answer) {
+        (Operation::Lookup, Ok(value @ (Value::Nil | Value::BulkString(_)))) => Ok(value),
+        // Something else stands at the key, and it is for the caller to say what that means.
+        (Operation::Lookup, Ok(Value::ServerError(error))) if error.code() == "WRONGTYPE" => {
+            Ok(Value::ServerError(error))
+        }
+        (Operation::Store, Ok(value @ (Value::Okay | Value::Nil | Value::Int(_)))) => Ok(value),
+        (Operation::Invalidate, Ok(value @ (Value::Okay | Value::Int(_)))) => Ok(value),
+        (_, Ok(Value::ServerError(error))) => {
+            Err(Bad { fault: Fault::of_reply(error.code()), is_reply: true })
+        }
+        (_, Ok(_)) => Err(Bad { fault: Fault::Garbage, is_reply: false }),
+        (_, Err(error)) => Err(Bad { fault: Fault::of_client(&error), is_reply: false }),
+    }
+}

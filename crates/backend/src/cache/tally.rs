@@ -1,0 +1,225 @@
+//! What the cache did, counted: the `toy_backend_cache_*` lines of `/metrics`.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::fault::Fault;
+
+/// What the cache is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    Lookup,
+    Store,
+    Invalidate,
+}
+
+/// What became of a row that was read and could be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    Done,
+    /// A fence or an entry stands there.
+    Present,
+    /// The item was written meanwhile, or the read took too long to be sure that it was not.
+    Late,
+    Failed,
+}
+
+/// Counters of one backend's cache.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) hits: Counter,
+    pub(super) misses: Counter,
+    bypasses: ByFault,
+    /// Requests answered by another one's database read.
+    pub(super) followers: Counter,
+    /// Database reads as the cache had no answer.
+    pub(super) reads: Counter,
+    /// Entries no toy backend wrote.
+    pub(super) bad_entries: Counter,
+    stores: [Counter; 4],
+    pub(super) invalidations: Counter,
+    /// Invalidations that could not be made at once.
+    pub(super) owed: Counter,
+    /// Owed invalidations beyond what is remembered.
+    pub(super) lost: Counter,
+    failures: [ByFault; 3],
+    durations: [Histogram; 3],
+}
+
+/// A counter that threads share.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+type ByFault = [Counter; Fault::ALL.len()];
+
+/// Upper bounds of the duration buckets, in microseconds.
+const BUCKETS: [u64; 9] = [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000];
+
+#[derive(Debug, Default)]
+struct Histogram {
+    /// Not cumulative; what is above the last bound is in the count alone.
+    buckets: [Counter; BUCKETS.len()],
+    count: Counter,
+    nanoseconds: AtomicU64,
+}
+
+impl Tally {
+    pub(super) fn bypass(&self, fault: Fault) {
+        count(&self.bypasses, fault as usize);
+    }
+
+    pub(super) fn stored(&self, stored: Stored) {
+        count(&self.stores, stored as usize);
+    }
+
+    /// A question that was put to the cache, and how long the answer took, good or bad.
+    pub(super) fn asked(&self, operation: Operation, took: Duration, fault: Option<Fault>) {
+        if let (Some(fault), Some(failures)) = (fault, self.failures.get(operation as usize)) {
+            count(failures, fault as usize);
+        }
+        let Some(histogram) = self.durations.get(operation as usize) else { return };
+        if let Some(bucket) = BUCKETS.iter().position(|bound| took <= Duration::from_micros(*bound)) {
+            count(&histogram.buckets, bucket);
+        }
+        histogram.count.add_one();
+        histogram
+            .nanoseconds
+            .fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Writes the lines; `gauges` are the current figures: name, help, value.
+    pub(super) fn write(&self, page: &mut String, gauges: &[(&str, &str, u64)]) {
+        let counters = [
+            ("hits_total", "Reads answered by the cache.", &self.hits),
+            ("misses_total", "Reads the cache had no entry for.", &self.misses),
+            ("database_reads_total", "Database reads as the cache had no answer.", &self.reads),
+            ("followers_total", "Reads answered by another one's database read.", &self.followers),
+            ("bad_entries_total", "Entries that no toy backend wrote, deleted.", &self.bad_entries),
+            ("invalidations_total", "Entries invalidated after a write, at once.", &self.invalidations),
+            ("invalidations_owed_total", "Invalidations that had to wait for the cache.", &self.owed),
+            (
+                "invalidations_lost_total",
+                "Owed invalidations beyond those remembered: only time ends what is cached.",
+                &self.lost,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            family(page, name, "counter", help);
+            line(page, name, "", counter.value());
+        }
+        for (name, help, value) in gauges {
+            family(page, name, "gauge", help);
+            line(page, name, "", *value);
+        }
+        family(
+            page,
+            "bypasses_total",
+            "counter",
+            "Reads answered without the cache, by what was wrong with it.",
+        );
+        for (fault, counter) in Fault::ALL.into_iter().zip(&self.bypasses) {
+            line(page, "bypasses_total", &format!("reason=\"{}\"", fault.word()), counter.value());
+        }
+        family(page, "stores_total", "counter", "What became of rows that were read.");
+        for (word, counter) in ["done", "present", "late", "failed"].into_iter().zip(&self.stores) {
+            line(page, "stores_total", &format!("outcome=\"{word}\""), counter.value());
+        }
+        let operations = ["lookup", "store", "invalidate"];
+        family(page, "failures_total", "counter", "Questions to the cache that failed.");
+        for (operation, failures) in operations.into_iter().zip(&self.failures) {
+            for (fault, counter) in Fault::ALL.into_iter().zip(failures) {
+                let labels = format!("operation=\"{operation}\",reason=\"{}\"", fault.word());
+                line(page, "failures_total", &labels, counter.value());
+            }
+        }
+        family(page, "request_duration_seconds", "histogram", "Time the cache took to answer or to fail.");
+        for (operation, histogram) in operations.into_iter().zip(&self.durations) {
+            histogram.write(page, operation);
+        }
+    }
+}
+
+impl Histogram {
+    fn write(&self, page: &mut String, operation: &str) {
+        let mut sum = 0;
+        for (bound, bucket) in BUCKETS.iter().zip(&self.buckets) {
+            sum += bucket.value();
+            let labels = format!("operation=\"{operation}\",le=\"{}\"", *bound as f64 / 1e6);
+            line(page, "request_duration_seconds_bucket", &labels, sum);
+        }
+        // A request that is counted while the page is written must not make the buckets decrease.
+        let count = self.count.value().max(sum);
+        let labels = format!("operation=\"{operation}\"");
+        line(page, "request_duration_seconds_bucket", &format!("{labels},le=\"+Inf\""), count);
+        let seconds = self.nanoseconds.load(Ordering::Relaxed) as f64 / 1e9;
+        let _ = writeln!(page, "toy_backend_cache_request_duration_seconds_sum{{{labels}}} {seconds}");
+        line(page, "request_duration_seconds_count", &labels, count);
+    }
+}
+
+fn count(counters: &[Counter], place: usize) {
+    if let Some(counter) = counters.get(place) {
+        counter.add_one();
+    }
+}
+
+// Writing to a String cannot fail.
+fn family(page: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = write!(page, "# HELP toy_backend_cache_{name} {help}\n# TYPE toy_backend_cache_{name} {kind}\n");
+}
+
+fn line(page: &mut String, name: &str, labels: &str, value: u64) {
+    let _ = match labels {
+        "" => writeln!(page, "toy_backend_cache_{name} {value}"),
+        _ => writeln!(page, "toy_backend_cache_{name}{{{labels}}} {value}"),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_what_was_counted() {
+        let tally = Tally::default();
+        tally.hits.add_one();
+        tally.bypass(Fault::Timeout);
+        tally.stored(Stored::Late);
+        tally.asked(Operation::Lookup, Duration::from_micros(100), None);
+        tally.asked(Operation::Lookup, Duration::from_micros(101), None);
+        tally.asked(Operation::Lookup, Duration::from_secs(1), Some(Fault::Timeout));
+        let mut page = String::new();
+        tally.write(&mut page, &[("breaker_state", "State.", 2)]);
+        for expected in [
+            "hits_total 1",
+            "misses_total 0",
+            "breaker_state 2",
+            "bypasses_total{reason=\"timeout\"} 1",
+            "bypasses_total{reason=\"refused\"} 0",
+            "stores_total{outcome=\"late\"} 1",
+            "failures_total{operation=\"lookup\",reason=\"timeout\"} 1",
+            "failures_total{operation=\"store\",reason=\"timeout\"} 0",
+            "request_duration_seconds_bucket{operation=\"lookup\",le=\"0.0001\"} 1",
+            "request_duration_seconds_bucket{operation=\"lookup\",le=\"0.25\"} 2",
+            "request_duration_seconds_bucket{operation=\"lookup\",le=\"+Inf\"} 3",
+            "request_duration_seconds_sum{operation=\"lookup\"} 1.000201",
+            "request_duration_seconds_count{operation=\"store\"} 0",
+        ] {
+            let expected = format!("toy_backend_cache_{expected}");
+            assert!(page.lines().any(|line| line == expected), "{expected} in\n{page}");
+        }
+        let families = page.lines().filter(|line| line.starts_with("# TYPE")).count();
+        assert_eq!(families, page.lines().filter(|line| line.starts_with("# HELP")).count());
+    }
+}

@@ -1,0 +1,7 @@
+//! The cache before the database, as clients see it.
+
+mod aside;
+pub(crate) mod fake;
+mod faults;
+mod redis;
+mod writes;

@@ -1,0 +1,173 @@
+//! Writes: the cache is told, an old row does not come back, and what could not be told is made up for.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use evenkeel_backend::Options;
+use http::{Method, StatusCode};
+
+use super::fake::{Fake, Gate, Reaction, options, options_with};
+use crate::client::{Client, get, until_metric};
+use crate::running::{Running, start};
+
+#[tokio::test]
+async fn a_write_invalidates_what_is_cached() {
+    let fake = Fake::start().await;
+    let server = start(options(fake.address)).await;
+    until_metric(server.address, "cache_breaker_state", 0).await;
+    let mut client = Client::connect(server.address).await;
+    client.get("/items/7").await;
+    until_metric(server.address, "cache_stores_total{outcome=\"done\"}", 1).await;
+
+    let put = client.send(Method::PUT, "/items/7", r#"{"stock": 1}"#).await;
+    assert_eq!((put.status, put.header("x-cache-invalidation")), (StatusCode::OK, "done"));
+    assert!(put.header("server-timing").contains("cache;dur="));
+    assert_eq!(fake.asked().last().unwrap(), &["SET", "items:7", "", "PX", "240000"]);
+    let after = client.get("/items/7").await;
+    assert_eq!((after.header("x-cache"), after.json()["stock"].as_i64()), ("miss", Some(1)));
+    // The fence stands, for longer than this test takes: nothing is stored.
+    until_metric(server.address, "cache_stores_total{outcome=\"present\"}", 1).await;
+    assert_eq!(fake.value("items:7").as_deref(), Some(""));
+
+    let gone = client.send(Method::DELETE, "/items/7", "").await;
+    assert_eq!((gone.status, gone.header("x-cache-invalidation")), (StatusCode::NO_CONTENT, "done"));
+    assert_eq!(client.get("/items/7").await.status, StatusCode::NOT_FOUND);
+    // What changed nothing has nothing to tell.
+    for (method, body) in [(Method::DELETE, ""), (Method::PUT, r#"{"stock": 1}"#)] {
+        let answer = client.send(method, "/items/7", body).await;
+        assert_eq!(
+            (answer.status, answer.headers.get("x-cache-invalidation")),
+            (StatusCode::NOT_FOUND, None)
+        );
+    }
+    until_metric(server.address, "cache_invalidations_total", 2).await;
+}
+
+#[tokio::test]
+async fn a_fence_is_a_plain_deletion_if_it_has_no_time() {
+    let fake = Fake::start().await;
+    let server = start(options_with(fake.address, |cache| cache.fence = Duration::ZERO)).await;
+    until_metric(server.address, "cache_breaker_state", 0).await;
+    let mut client = Client::connect(server.address).await;
+    let put = client.send(Method::PUT, "/items/7", r#"{"stock": 1}"#).await;
+    assert_eq!(put.header("x-cache-invalidation"), "done");
+    assert_eq!(fake.asked().last().unwrap(), &["DEL", "items:7"]);
+}
+
+/// A folder that goes when it is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let folder = std::env::temp_dir().join(format!("toy-backend-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Folder(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// One backend reads a row and is about to store it when another one changes it. Returns what the first one
+/// answers then: `x-cache` and the stock.
+async fn race(name: &str, fence: Duration) -> (String, i64) {
+    let (fake, folder) = (Fake::start().await, Folder::new(name));
+    let options = Options {
+        database: Some(folder.0.join("items.db")),
+        ..options_with(fake.address, |cache| cache.fence = fence)
+    };
+    let (reader, writer): (Running, Running) = (start(options.clone()).await, start(options).await);
+    until_metric(reader.address, "cache_breaker_state", 0).await;
+    until_metric(writer.address, "cache_breaker_state", 0).await;
+    let store = Gate::new();
+    let held = store.clone();
+    fake.script(move |command| match command.get(3).map(String::as_str) {
+        Some("NX") => Reaction::Obey(Some(held.clone())),
+        _ => Reaction::Obey(None),
+    });
+    assert_eq!(get(reader.address, "/items/7").await.json()["stock"], 217);
+    fake.until_asked(&["SET", "items:7"], 1).await;
+    let mut client = Client::connect(writer.address).await;
+    let put = client.send(Method::PUT, "/items/7", r#"{"stock": 1}"#).await;
+    assert_eq!(put.header("x-cache-invalidation"), "done");
+    store.open();
+    let outcome = if fence.is_zero() { "done" } else { "present" };
+    until_metric(reader.address, &format!("cache_stores_total{{outcome=\"{outcome}\"}}"), 1).await;
+    let answer = get(reader.address, "/items/7").await;
+    (answer.header("x-cache").to_owned(), answer.json()["stock"].as_i64().unwrap())
+}
+
+#[tokio::test]
+async fn a_row_read_before_a_write_is_not_stored_after_it() {
+    let fenced = race("fence", Duration::from_secs(240)).await;
+    assert_eq!(fenced, ("miss".to_owned(), 1));
+    let deleted = race("no-fence", Duration::ZERO).await;
+    assert_eq!(deleted, ("hit".to_owned(), 217), "this is what the fence is for");
+}
+
+#[tokio::test]
+async fn what_the_cache_could_not_be_told_is_made_up_before_it_is_used() {
+    let fake = Fake::start().await;
+    let server = start(options(fake.address)).await;
+    until_metric(server.address, "cache_breaker_state", 0).await;
+    let address = fake.kill().await;
+    let mut client = Client::connect(server.address).await;
+    for stock in [1, 2] {
+        let put = client.send(Method::PUT, "/items/7", format!(r#"{{"stock": {stock}}}"#)).await;
+        assert_eq!((put.status, put.header("x-cache-invalidation")), (StatusCode::OK, "owed"));
+    }
+    let read = client.get("/items/7").await;
+    assert_eq!((read.header("x-cache"), read.json()["stock"].as_i64()), ("bypass", Some(2)));
+    until_metric(server.address, "cache_invalidations_pending", 1).await;
+
+    // It comes back with what it had.
+    let fake = Fake::start_at(address).await;
+    fake.set("items:7", r#"{"id":7,"name":"item-7","price_cents":6033,"stock":217}"#);
+    until_metric(server.address, "cache_breaker_state", 0).await;
+    let read = client.get("/items/7").await;
+    assert_eq!((read.header("x-cache"), read.json()["stock"].as_i64()), ("miss", Some(2)));
+    assert_eq!(fake.asked()[..2], [vec!["GET", "items:0"], vec!["SET", "items:7", "", "PX", "240000"]]);
+    until_metric(server.address, "cache_invalidations_pending", 0).await;
+    until_metric(server.address, "cache_invalidations_owed_total", 2).await;
+}
+
+#[tokio::test]
+async fn a_cache_that_refuses_to_be_told_is_not_used() {
+    let fake = Fake::start().await;
+    let server = start(options(fake.address)).await;
+    until_metric(server.address, "cache_breaker_state", 0).await;
+    fake.script(|command| match command[0].as_str() {
+        "SET" => Reaction::Say("-READONLY You can't write against a read only replica.\r\n"),
+        _ => Reaction::Obey(None),
+    });
+    let mut client = Client::connect(server.address).await;
+    let put = client.send(Method::PUT, "/items/7", r#"{"stock": 1}"#).await;
+    assert_eq!(put.header("x-cache-invalidation"), "owed");
+    let read = client.get("/items/7").await;
+    assert_eq!((read.header("x-cache"), read.json()["stock"].as_i64()), ("bypass", Some(1)));
+    assert!(read.header("server-timing").ends_with(";desc=readonly"), "{:?}", read.headers);
+    // Promoted to a primary, it takes what is owed.
+    fake.behave();
+    until_metric(server.address, "cache_invalidations_pending", 0).await;
+    assert_eq!(fake.value("items:7").as_deref(), Some(""));
+    assert_eq!(client.get("/items/7").await.header("x-cache"), "miss");
+}
+
+#[tokio::test]
+async fn a_full_cache_takes_no_fence_but_deletes() {
+    let fake = Fake::start().await;
+    let server = start(options(fake.address)).await;
+    until_metric(server.address, "cache_breaker_state", 0).await;
+    fake.set("items:7", r#"{"id":7,"name":"item-7","price_cents":6033,"stock":217}"#);
+    fake.script(|command| match command[0].as_str() {
+        "SET" => Reaction::Say("-OOM command not allowed when used memory > 'maxmemory'.\r\n"),
+        _ => Reaction::Obey(None),
+    });
+    let mut client = Client::connect(server.address).await;
+    let put = client.send(Method::PUT, "/items/7", r#"{"stock": 1}"#).await;
+    assert_eq!(put.header("x-cache-invalidation"), "done");
+    assert_eq!(fake.value("items:7"), None);
+}
