@@ -87,6 +87,8 @@ codes! {
         "Rename one: the name is the label in metrics and logs."
     NO_WEIGHT "E0407" "a split whose weights are all zero"
         "Give at least one a weight above 0."
+    WRONG_PROTOCOL "E0408" "HTTP where there is only TCP"
+        "A listener with protocol = \"tcp\" has one upstream and no routes; an upstream with protocol = \"tcp\" takes no requests."
     UNUSED_UPSTREAM "W0501" "an upstream that nothing sends to"
         "Remove it, or name it in a listener or route."
     NOTHING_ANSWERED "W0502" "a listener that answers 404 to everything"

@@ -16,7 +16,8 @@ use crate::source::Source;
 impl Plan {
     /// The plan of listeners that all forward to one upstream, `app`, of the endpoints given.
     ///
-    /// `balance` is a word such as `least-connections`; `health_path` switches HTTP probes on.
+    /// `protocol` is `http`, which is what `None` means, or `tcp`; `balance` is a word such as
+    /// `least-connections`; `health_path` switches HTTP probes on.
     ///
     /// # Errors
     ///
@@ -24,17 +25,28 @@ impl Plan {
     pub fn for_endpoints<L: AsRef<str>, T: AsRef<str>>(
         listen: &[L],
         to: &[T],
+        protocol: Option<&str>,
         balance: Option<&str>,
         health_path: Option<&str>,
     ) -> Result<Self, Report> {
         let mut line = CommandLine::default();
+        let protocol = protocol.map(|protocol| {
+            line.option("--protocol");
+            (line.option(protocol), protocol)
+        });
         let mut listeners = DeTable::new();
         for (index, address) in listen.iter().enumerate() {
             let name = if index == 0 { "web".to_owned() } else { format!("web{}", index + 1) };
             let at = line.option("--listen");
             let address = line.argument(address.as_ref());
-            let listener = [("address", address), ("upstream", Spanned::new(at.clone(), text("app")))];
-            listeners.insert(Spanned::new(at.clone(), name.into()), Spanned::new(at, table(listener)));
+            let mut listener = DeTable::new();
+            listener.insert(key("address"), address);
+            listener.insert(key("upstream"), Spanned::new(at.clone(), text("app")));
+            if let Some((written, protocol)) = &protocol {
+                listener.insert(key("protocol"), Spanned::new(written.clone(), text(protocol)));
+            }
+            let listener = Spanned::new(at.clone(), DeValue::Table(listener));
+            listeners.insert(Spanned::new(at, name.into()), listener);
         }
 
         let mut upstream = DeTable::new();
@@ -51,7 +63,8 @@ impl Plan {
         }
         if let Some(path) = health_path {
             let at = line.option("--health");
-            let health = table([("path", line.argument(path))]);
+            let health =
+                table([("kind", Spanned::new(at.clone(), text("http"))), ("path", line.argument(path))]);
             upstream.insert(key("health"), Spanned::new(at, health));
         }
 
@@ -122,6 +135,7 @@ mod tests {
         let plan = Plan::for_endpoints(
             &["127.0.0.1:8080"],
             &["127.0.0.1:9001", "app:80"],
+            None,
             Some(Algorithm::LeastConnections.name()),
             Some("/healthz"),
         );
@@ -129,9 +143,26 @@ mod tests {
     }
 
     #[test]
+    fn tcp_is_a_word_away() {
+        let file = r#"
+            [listener.web]
+            address = "127.0.0.1:6379"
+            protocol = "tcp"
+            upstream = "app"
+            [upstream.app]
+            endpoints = ["127.0.0.1:6380"]
+        "#;
+        let plan = Plan::for_endpoints(&["127.0.0.1:6379"], &["127.0.0.1:6380"], Some("tcp"), None, None);
+        assert_eq!(plan.unwrap(), parse(file, "f").unwrap().plan);
+        let report =
+            Plan::for_endpoints(&["127.0.0.1:1"], &["127.0.0.1:2"], Some("tpc"), None, None).unwrap_err();
+        assert!(report.to_string().contains("did you mean \"tcp\"?"), "{report}");
+    }
+
+    #[test]
     fn its_errors_point_into_the_command_line() {
         let report =
-            Plan::for_endpoints(&["8080", "127.0.0.1:1"], &["localhost"], Some("leastconn"), Some("x"))
+            Plan::for_endpoints(&["8080", "127.0.0.1:1"], &["localhost"], None, Some("leastconn"), Some("x"))
                 .unwrap_err();
         let shown = report.to_string();
         assert_eq!(report.diagnostics().len(), 4, "{shown}");
@@ -142,7 +173,7 @@ mod tests {
     #[test]
     fn nothing_given_is_an_error_too() {
         let none: [&str; 0] = [];
-        let codes: Vec<_> = Plan::for_endpoints(&none, &none, None, None)
+        let codes: Vec<_> = Plan::for_endpoints(&none, &none, None, None, None)
             .unwrap_err()
             .diagnostics()
             .iter()

@@ -7,7 +7,7 @@ const LATER: &[(&[&str], &str)] = &[
     (&["tls", "ssl", "https", "certificate", "certificates"], "TLS is"),
     (&["acme", "letsencrypt"], "ACME is"),
     (&["http2", "h2", "http3", "quic", "grpc"], "HTTP beyond version 1.1 is"),
-    (&["tcp", "udp", "stream"], "plain TCP and UDP are"),
+    (&["udp"], "UDP is"),
     (&["proxy_protocol"], "the PROXY protocol is"),
     (&["websocket", "websockets", "upgrade"], "WebSocket is"),
     (&["rate_limit", "rate_limits", "rate_limiting", "ratelimit"], "rate limiting is"),

@@ -89,7 +89,9 @@ pub struct Listener {
     pub name: String,
     /// Where it listens.
     pub address: ListenAddress,
-    /// Where a request goes that no route takes; `None` answers 404.
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where a request goes that no route takes; `None` answers 404. With [`Protocol::Tcp`] never `None`.
     pub upstream: Option<UpstreamIndex>,
     /// Whose `X-Forwarded-*`, `Forwarded` and `X-Request-Id` are believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -97,6 +99,27 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
     /// Limits on what clients may use.
     pub limits: ListenerLimits,
+}
+
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1: requests are routed.
+    Http,
+    /// Bytes: each connection is a session with one endpoint. Nothing but `upstream`, `timeouts.idle` and
+    /// `limits.connections` counts.
+    Tcp,
+}
+
+impl Protocol {
+    /// As the configuration has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tcp => "tcp",
+        }
+    }
 }
 
 /// An address to listen on.
@@ -113,7 +136,7 @@ pub enum ListenAddress {
 pub struct ListenerTimeouts {
     /// From the first byte of a request (or the connection's start) to the end of its head.
     pub header: Duration,
-    /// How long a connection may wait for its next request.
+    /// How long a connection may wait for its next request; how long nothing may pass through a TCP session.
     pub idle: Duration,
     /// How long a client may leave us unable to read the next part of its body, or to write to it.
     pub stall: Duration,
@@ -179,12 +202,23 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     /// Probes; `None` means every endpoint counts as up.
     pub health: Option<Health>,
+    /// What becomes of TCP sessions at an endpoint that is found down.
+    pub on_down: OnDown,
     /// What is tried again.
     pub retry: RetryRules,
     /// Timeouts towards endpoints.
     pub timeouts: UpstreamTimeouts,
     /// Idle connections kept.
     pub pool: Pool,
+}
+
+/// What becomes of TCP sessions at an endpoint that is found down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDown {
+    /// Nothing: they may be fine.
+    Keep,
+    /// They are reset.
+    Close,
 }
 
 /// One server of an upstream.
@@ -194,7 +228,7 @@ pub struct Endpoint {
     pub address: EndpointAddress,
     /// Its share of the traffic, 0 to 65535; 0 takes no new requests.
     pub weight: u32,
-    /// Requests it may have in flight at once, over all workers; `None` is unlimited.
+    /// Requests and TCP sessions it may have at once, over all workers; `None` is unlimited.
     pub max_in_flight: Option<u32>,
     /// Takes traffic only when no other endpoint is eligible.
     pub backup: bool,
@@ -245,6 +279,35 @@ pub enum ProbeKind {
     },
     /// A connection that opens is good.
     Tcp,
+    /// A Redis server that answers `PING` with `PONG` is good.
+    Redis {
+        /// What `AUTH` is sent with before; `None` sends none.
+        password: Option<Secret>,
+    },
+}
+
+/// Text that `Debug` does not show: a plan is printed by the admin API.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 /// `[upstream.NAME.timeouts]`

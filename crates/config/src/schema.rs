@@ -7,14 +7,15 @@ use evenkeel_policy::health::Start;
 use toml::de::DeValue;
 
 use crate::collection::{Limit, List, Named, OneOrMany};
-use crate::plan::{AccessTarget, EndpointAddress, ListenAddress, LogFormat};
+use crate::plan::{AccessTarget, EndpointAddress, ListenAddress, LogFormat, OnDown};
 use crate::setting::{Reader, Setting, Shape, Value};
 use crate::table::tables;
 use crate::values::address::{AdminAddress, Network};
 use crate::values::amount::{BodySize, HeadSize, Percent, Size};
 use crate::values::duration::Time;
 use crate::values::http::{
-    AnswerBody, Headers, Location, MatchHost, MatchPath, Method, ProbeBody, ProbeHost, ProbePath,
+    AnswerBody, Headers, Location, MatchHost, MatchPath, Method, ProbeBody, ProbeHost, ProbePassword,
+    ProbePath,
 };
 use crate::values::log::Level;
 use crate::values::name::Name;
@@ -70,11 +71,11 @@ tables! {
     Listener {
         /// Where it listens.
         required address: ListenAddress;
-        /// What it speaks.
+        /// What it speaks: HTTP, or TCP, whose bytes pass through as they come, each connection to one endpoint of its `upstream`.
         default protocol: ListenerProtocol = ListenerProtocol::Http;
-        /// The upstream of requests that no route takes.
+        /// The upstream of requests that no route takes; with `protocol = "tcp"`, where it is required, of every connection.
         optional upstream: Name = "they are answered 404";
-        /// Whose `X-Forwarded-*`, `Forwarded` and `X-Request-Id` are believed; from everyone else they are replaced.
+        /// Whose `X-Forwarded-*`, `Forwarded` and `X-Request-Id` are believed; from everyone else they are replaced. `protocol = "http"`.
         default trusted_proxies: List<Network> = List::of([]);
         /// Timeouts towards clients.
         table timeouts: ListenerTimeouts;
@@ -84,19 +85,19 @@ tables! {
         - "proxy_protocol" = "the PROXY protocol is";
     }
 
-    /// Timeouts towards clients.
+    /// Timeouts towards clients. With `protocol = "tcp"` there is only `idle`.
     ListenerTimeouts {
         /// For a request's head to arrive whole, from its first byte or the connection's start. A client that sent a part of it is then answered 408; one that sent nothing is closed without an answer.
         default header: Time<1> = Time::seconds(10);
-        /// How long an idle connection is kept for its next request.
-        default idle: Time<1> = Time::seconds(60);
+        /// How long an idle connection is kept for its next request; with `protocol = "tcp"`, how long nothing may pass in either direction.
+        optional idle: Time<1> = "`\"60s\"`, with `protocol = \"tcp\"` `\"10m\"`";
         /// How long a client may take to send the next piece of a body, or to accept the next piece of an answer.
         default stall: Time<1> = Time::seconds(30);
         /// How long the answer may still take to begin after the client closed its sending side.
         default half_close: Time<0> = Time::seconds(1);
     }
 
-    /// Limits on what clients may use.
+    /// Limits on what clients may use. With `protocol = "tcp"` there is only `connections`.
     ListenerLimits {
         /// Open connections, over all workers; more are refused and counted.
         default connections: Number<1, 10_000_000> = Number(20_000);
@@ -110,8 +111,8 @@ tables! {
     Route {
         /// Its label in metrics and logs; unique.
         required name: Name;
-        /// The listener whose requests it takes.
-        optional listener: Name = "every listener";
+        /// The listener whose requests it takes; one that speaks HTTP.
+        optional listener: Name = "every listener that speaks HTTP";
         /// Which requests it takes: everything named here has to hold.
         table r#match: Match;
         /// Forwards to this upstream.
@@ -166,10 +167,12 @@ tables! {
         default balance: Algorithm = Algorithm::RoundRobin;
         /// Its endpoints, at least one: addresses, or tables with an `address`.
         required endpoints: List<Endpoint>;
-        /// What the endpoints are spoken to in.
+        /// What the endpoints are spoken to in. An upstream that only TCP listeners name need not say `"tcp"`.
         default protocol: UpstreamProtocol = UpstreamProtocol::Http1;
         /// Probes that find out which endpoints work.
         optional health: Health = "every endpoint counts as up";
+        /// What becomes of the sessions of TCP listeners at an endpoint that probes find down: `"keep"` leaves them to themselves, `"close"` resets them, so that clients connect again, elsewhere.
+        optional on_down: OnDown = "`\"keep\"`";
         /// What is tried again on another endpoint.
         table retry: Retry;
         /// Timeouts towards endpoints.
@@ -188,7 +191,7 @@ tables! {
         required address: EndpointAddress;
         /// Its share of the traffic; 0 takes no new requests.
         default weight: Weight = Number(1);
-        /// Requests it may have in flight at once, over all workers.
+        /// Requests it may have in flight at once, over all workers; a session of a TCP listener counts as one for as long as it lasts.
         optional max_in_flight: Number<1, 4_294_967_295> = "unlimited";
         /// Takes traffic only when no other endpoint can.
         default backup: bool = false;
@@ -196,8 +199,8 @@ tables! {
 
     /// Probes that find out which endpoints work. The table alone, empty, switches them on.
     Health {
-        /// What a probe does: a GET, or opening a connection.
-        default kind: Probe = Probe::Http;
+        /// What a probe does: a GET, opening a connection, or a Redis `PING`.
+        optional kind: Probe = "`\"http\"`; `\"tcp\"` for an upstream of TCP listeners only";
         /// What is asked for. `kind = "http"`.
         optional path: ProbePath = "`\"/\"`";
         /// The `Host` that is sent. `kind = "http"`.
@@ -206,6 +209,8 @@ tables! {
         optional expect: OneOrMany<Statuses> = "`[\"200-399\"]`";
         /// Text that the first 64 KiB of the body have to contain. `kind = "http"`.
         optional body: ProbeBody = "any body is good";
+        /// What `AUTH` is sent with before `PING`. `kind = "redis"`.
+        optional password: ProbePassword = "no `AUTH` is sent";
         /// Time between the probes of one endpoint, give or take a tenth.
         default interval: Time<10> = Time::seconds(2);
         /// A probe without a verdict by then has failed.
@@ -218,7 +223,7 @@ tables! {
         default start: Start = Start::Down;
     }
 
-    /// What is tried again on another endpoint: only requests that may be sent twice, and none whose answer has begun.
+    /// What is tried again on another endpoint: only requests that may be sent twice, and none whose answer has begun. Of a TCP session, connecting.
     Retry {
         /// Tries in all; 1 never retries.
         default attempts: Number<1, 10> = Number(3);
@@ -228,7 +233,7 @@ tables! {
         default budget: Limit<Percent> = Limit::To(Percent(20));
     }
 
-    /// Timeouts towards endpoints.
+    /// Timeouts towards endpoints. For an upstream of TCP listeners only there is only `connect`.
     UpstreamTimeouts {
         /// To open a connection.
         default connect: Time<1> = Time::seconds(1);

@@ -130,10 +130,11 @@ proptest! {
     fn any_command_line(
         listen in proptest::collection::vec("[0-9a-z:./\\[\\]]{0,20}|127.0.0.1:80", 0..3),
         to in proptest::collection::vec("[0-9a-z:./\\[\\]]{0,20}|a:80", 0..3),
+        protocol in prop::option::of("tcp|http|\\PC{0,6}"),
         balance in proptest::option::of("\\PC{0,8}|random"),
         health in proptest::option::of("\\PC{0,8}|/x"),
     ) {
-        match Plan::for_endpoints(&listen, &to, balance.as_deref(), health.as_deref()) {
+        match Plan::for_endpoints(&listen, &to, protocol.as_deref(), balance.as_deref(), health.as_deref()) {
             Ok(plan) => whole(&plan),
             Err(report) => { let _ = report.to_string(); }
         }

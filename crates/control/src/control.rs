@@ -267,6 +267,7 @@ impl Shared {
             Labels::Route { listener, route, upstream } => {
                 has_listener(listener) && has_route(route) && has_upstream(upstream)
             }
+            Labels::Sessions { listener, upstream } => has_listener(listener) && has_upstream(upstream),
             Labels::Upstream { upstream } => has_upstream(upstream),
             Labels::Endpoint { upstream, endpoint } => registry.get(upstream, endpoint).is_some(),
         });

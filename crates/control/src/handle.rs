@@ -50,6 +50,8 @@ pub struct ListenerStatus {
     pub name: String,
     /// Where it really listens.
     pub address: String,
+    /// What it speaks: `http` or `tcp`.
+    pub protocol: &'static str,
     /// Connections open now.
     pub connections: usize,
 }
@@ -88,9 +90,9 @@ pub struct EndpointStatus {
     pub weight: u16,
     /// Whether it serves only when no other can.
     pub backup: bool,
-    /// Requests in flight.
+    /// Requests in flight, and sessions of TCP listeners.
     pub in_flight: u32,
-    /// Requests it may have in flight at once.
+    /// How many it may have at once.
     pub max_in_flight: Option<u32>,
 }
 
@@ -158,6 +160,7 @@ impl Handle {
                 .map(|(settings, shared)| ListenerStatus {
                     name: settings.name.clone(),
                     address: shared.listener.address().to_string(),
+                    protocol: settings.protocol.name(),
                     connections: shared.open.load(Relaxed),
                 })
                 .collect(),

@@ -25,4 +25,4 @@ pub use explain::{
 pub use handle::{EndpointStatus, Handle, ListenerStatus, NotFound, Status, UpstreamStatus};
 pub use journal::{Change, ChangeKind};
 pub use listeners::ListenError;
-pub use stats::{Durations, EndpointStats, RejectionStats, ReloadStats, RouteStats, Stats};
+pub use stats::{Durations, EndpointStats, RejectionStats, ReloadStats, RouteStats, SessionStats, Stats};

@@ -1,5 +1,7 @@
 //! One probe of one endpoint.
 
+mod redis;
+
 use std::io;
 use std::time::Duration;
 
@@ -52,8 +54,10 @@ async fn attempt(target: &Target, host: &str, health: &Health) -> Finding {
             return Finding::new(ProbeResult::ConnectFailed, format!("cannot connect: {}", reason(&error)));
         }
     };
-    let ProbeKind::Http { path, host: wanted, expect, body } = &health.kind else {
-        return Finding::new(ProbeResult::Success, "accepts connections");
+    let (path, wanted, expect, body) = match &health.kind {
+        ProbeKind::Http { path, host, expect, body } => (path, host, expect, body),
+        ProbeKind::Tcp => return Finding::new(ProbeResult::Success, "accepts connections"),
+        ProbeKind::Redis { password } => return redis::ask(&mut stream, password.as_ref()).await,
     };
     let host = wanted.as_deref().unwrap_or(host);
     let request = format!(

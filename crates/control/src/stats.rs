@@ -16,6 +16,8 @@ pub struct Stats {
     pub bounds_seconds: Vec<f64>,
     /// Per listener, route and upstream. Route and upstream are empty where a request met none.
     pub routes: Vec<RouteStats>,
+    /// Per TCP listener and its upstream.
+    pub sessions: Vec<SessionStats>,
     /// Per upstream and endpoint.
     pub endpoints: Vec<EndpointStats>,
     /// Answers and endings of our own that occurred, by listener.
@@ -44,6 +46,25 @@ pub struct RouteStats {
     /// Bytes received from clients.
     pub bytes_in: u64,
     /// Bytes sent to clients.
+    pub bytes_out: u64,
+}
+
+/// The sessions of one TCP listener.
+#[derive(Debug, Clone, Serialize)]
+pub struct SessionStats {
+    /// The listener's name.
+    pub listener: String,
+    /// The upstream's name.
+    pub upstream: String,
+    /// Sessions that ended.
+    pub sessions: u64,
+    /// Those that were not closed by both sides.
+    pub errors: u64,
+    /// All together, the time they lasted.
+    pub sum_seconds: f64,
+    /// Bytes received from clients, those of running sessions included.
+    pub bytes_in: u64,
+    /// Bytes sent to clients, those of running sessions included.
     pub bytes_out: u64,
 }
 
@@ -119,6 +140,19 @@ impl Stats {
                     duration: Durations::from(&route.duration),
                     bytes_in: route.bytes_in,
                     bytes_out: route.bytes_out,
+                })
+                .collect(),
+            sessions: totals
+                .sessions
+                .iter()
+                .map(|sessions| SessionStats {
+                    listener: sessions.listener.to_string(),
+                    upstream: sessions.upstream.to_string(),
+                    sessions: sessions.ended(),
+                    errors: sessions.ended() - sessions.completed,
+                    sum_seconds: sessions.duration.sum().as_secs_f64(),
+                    bytes_in: sessions.bytes_in,
+                    bytes_out: sessions.bytes_out,
                 })
                 .collect(),
             endpoints: totals

@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// Where to forward to; may be repeated
     #[arg(long, value_name = "ADDR", required = true)]
     to: Vec<String>,
+    /// What is spoken: http, or tcp, which passes bytes through [default: http]
+    #[arg(long, value_name = "NAME")]
+    protocol: Option<String>,
     /// How an endpoint is picked: round-robin, least-connections, random or two-choices
     #[arg(long, value_name = "NAME")]
     balance: Option<String>,
@@ -47,8 +50,8 @@ fn admin_address(text: &str) -> Result<AdminAddress, String> {
 }
 
 pub(crate) fn proxy(arguments: &Arguments) -> ExitCode {
-    let Arguments { listen, to, balance, health, admin } = arguments;
-    match Plan::for_endpoints(listen, to, balance.as_deref(), health.as_deref()) {
+    let Arguments { listen, to, protocol, balance, health, admin } = arguments;
+    match Plan::for_endpoints(listen, to, protocol.as_deref(), balance.as_deref(), health.as_deref()) {
         Ok(mut plan) => {
             match *admin {
                 Some(AdminAddress::At(address)) => plan.admin = Some(Admin { address }),

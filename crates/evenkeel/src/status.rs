@@ -58,7 +58,8 @@ pub(crate) fn head(status: &Status) -> Vec<String> {
     }));
     lines.extend(status.listeners.iter().map(|listener| {
         let n = listener.connections;
-        format!("listener {} on {}: {n} connection{}", listener.name, listener.address, plural(n))
+        let protocol = if listener.protocol == "tcp" { " (tcp)" } else { "" };
+        format!("listener {}{protocol} on {}: {n} connection{}", listener.name, listener.address, plural(n))
     }));
     lines
 }

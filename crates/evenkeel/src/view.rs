@@ -30,6 +30,9 @@ pub(crate) struct RefusedReload {
 pub(crate) struct Listener {
     pub(crate) name: String,
     pub(crate) address: String,
+    /// `http` or `tcp`.
+    #[serde(default)]
+    pub(crate) protocol: String,
     pub(crate) connections: usize,
 }
 

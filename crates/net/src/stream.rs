@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connected socket. Each direction wakes one task.
@@ -124,6 +124,19 @@ impl Stream {
         match self {
             Self::Tcp(stream) => SockRef::from(stream).set_tcp_notsent_lowat(bytes),
             Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Waits until the peer has reset the connection. Says nothing of a peer that has only closed its direction,
+    /// and nothing of UNIX sockets, which know no resets.
+    pub async fn reset(&self) {
+        let failed = match self {
+            Self::Tcp(stream) => stream.ready(Interest::ERROR).await,
+            Self::Unix(_) => return std::future::pending().await,
+        };
+        if failed.is_err() {
+            // The runtime is ending, and with it whoever waits here.
+            std::future::pending().await
         }
     }
 

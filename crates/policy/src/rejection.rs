@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// Why an exchange did not end with an endpoint's complete answer.
+/// Why an exchange did not end with an endpoint's complete answer, or a TCP session not by both sides' closing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rejection {
     /// The request is not HTTP/1.1 as RFC 9112 has it.
@@ -69,6 +69,12 @@ pub enum Rejection {
     ResponseIncomplete,
     /// No complete answer: the client stopped reading.
     ClientStalled,
+    /// A session's endpoint reset the connection.
+    UpstreamReset,
+    /// Nothing passed through a session for too long.
+    IdleTimeout,
+    /// A session's endpoint was found down, and the upstream says that sessions end then.
+    EndpointDown,
 }
 
 /// What the table says of one rejection.
@@ -81,7 +87,7 @@ struct Row {
 
 impl Rejection {
     /// Every rejection in order of declaration: `rejection as usize` is its place here.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 34] = [
         Self::MalformedRequest,
         Self::AmbiguousFraming,
         Self::BadHost,
@@ -113,6 +119,9 @@ impl Rejection {
         Self::ClientClosed,
         Self::ResponseIncomplete,
         Self::ClientStalled,
+        Self::UpstreamReset,
+        Self::IdleTimeout,
+        Self::EndpointDown,
     ];
 
     /// The status answered; for an ending without an answer, the status logged when none was sent.
@@ -142,7 +151,15 @@ impl Rejection {
     /// Whether the client gets an answer made by us; the others are endings without one.
     #[must_use]
     pub const fn is_answer(self) -> bool {
-        !matches!(self, Self::ClientClosed | Self::ResponseIncomplete | Self::ClientStalled)
+        !matches!(
+            self,
+            Self::ClientClosed
+                | Self::ResponseIncomplete
+                | Self::ClientStalled
+                | Self::UpstreamReset
+                | Self::IdleTimeout
+                | Self::EndpointDown
+        )
     }
 
     /// The table.
@@ -211,6 +228,12 @@ impl Rejection {
                 "The server stopped in the middle of its answer; the connection was cut so that the client notices."),
             Self::ClientStalled => row(499, "http_request_error", "client_stalled",
                 "The client stopped reading the answer; the connection was closed."),
+            Self::UpstreamReset => row(502, "connection_terminated", "upstream_reset",
+                "The server reset the connection; the client's was reset as well, so that it does not take what it has for everything."),
+            Self::IdleTimeout => row(504, "connection_read_timeout", "idle_timeout",
+                "Nothing passed in either direction for as long as the listener's timeouts.idle; both connections were reset."),
+            Self::EndpointDown => row(503, "destination_unavailable", "endpoint_down",
+                "The server was found down by its probes and the upstream has on_down = \"close\"; both connections were reset."),
         }
     }
 }
@@ -270,7 +293,7 @@ mod tests {
     fn the_list_is_complete_and_each_once() {
         let discriminants: Vec<_> = Rejection::ALL.iter().map(|rejection| *rejection as usize).collect();
         assert_eq!(discriminants, (0..Rejection::ALL.len()).collect::<Vec<_>>());
-        assert_eq!(Rejection::ClientStalled as usize, Rejection::ALL.len() - 1, "the last variant");
+        assert_eq!(Rejection::EndpointDown as usize, Rejection::ALL.len() - 1, "the last variant");
     }
 
     #[test]
@@ -316,7 +339,14 @@ mod tests {
         let endings: Vec<_> = Rejection::ALL.into_iter().filter(|rejection| !rejection.is_answer()).collect();
         assert_eq!(
             endings,
-            [Rejection::ClientClosed, Rejection::ResponseIncomplete, Rejection::ClientStalled]
+            [
+                Rejection::ClientClosed,
+                Rejection::ResponseIncomplete,
+                Rejection::ClientStalled,
+                Rejection::UpstreamReset,
+                Rejection::IdleTimeout,
+                Rejection::EndpointDown
+            ]
         );
     }
 }

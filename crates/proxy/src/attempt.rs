@@ -1,22 +1,19 @@
 //! One attempt at one endpoint: a connection, old or new, and the exchange on it.
 
-use std::io;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use evenkeel_http1::Fault;
-use evenkeel_net::{dial, is_local_shortage};
 use evenkeel_policy::rejection::Rejection;
 use evenkeel_policy::retry::Failure;
 
+use crate::connect::{Unconnected, connect};
 use crate::connection::{Connection, Next};
 use crate::flight::Flight;
 use crate::forward::{Retries, Upload};
 use crate::pool::EndpointConnection;
 use crate::record::Record;
-use crate::state::EndpointState;
+use crate::upstream::EndpointState;
 
 /// A request counted at an endpoint for as long as the attempt lasts. The count itself was made by the pick.
 pub(crate) struct InFlight {
@@ -102,44 +99,18 @@ impl Attempt<'_> {
                 return Ok(connection);
             }
         }
-        let Some(target) = endpoint.shared.target() else {
-            endpoint.series.connect_failed();
-            return Err(Ended::Failed(Failure::Connect, Rejection::UnresolvedName, false));
-        };
         let began = Instant::now();
         let timeouts = &self.retries.upstream().settings.timeouts;
         let patience = timeouts.attempt.unwrap_or(Duration::MAX).min(timeouts.connect);
         let by = began + patience;
         self.connection.deadline.set(self.upload.answer_by.map_or(by, |overall| overall.min(by)));
-        let mut dialing = pin!(dial(&target));
-        let dialed = std::future::poll_fn(|cx| match dialing.as_mut().poll(cx) {
-            Poll::Pending => self.connection.deadline.poll(cx).map(|()| None),
-            Poll::Ready(dialed) => Poll::Ready(Some(dialed)),
-        })
-        .await;
-        let (failure, rejection) = match dialed {
-            Some(Ok(stream)) => {
+        match connect(&self.connection.worker, endpoint, &self.connection.deadline).await {
+            Ok(connection) => {
                 self.record.connect = Some(began.elapsed());
-                return Ok(EndpointConnection::new(stream, endpoint.series.clone()));
+                Ok(connection)
             }
-            Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                (Failure::Connect, Rejection::ConnectRefused)
-            }
-            Some(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
-                (Failure::ConnectTimeout, Rejection::ConnectTimeout)
-            }
-            Some(Err(error)) if is_local_shortage(&error) => {
-                // Idle connections are what can be done without.
-                self.connection.worker.snapshot.borrow().release_idle();
-                return match dial(&target).await {
-                    Ok(stream) => Ok(EndpointConnection::new(stream, endpoint.series.clone())),
-                    Err(_) => Err(Ended::Rejected(Rejection::OutOfResources, None)),
-                };
-            }
-            Some(Err(_)) => (Failure::Connect, Rejection::ConnectFailed),
-            None => (Failure::ConnectTimeout, Rejection::ConnectTimeout),
-        };
-        endpoint.series.connect_failed();
-        Err(Ended::Failed(failure, rejection, false))
+            Err(Unconnected::Failed(failure, rejection)) => Err(Ended::Failed(failure, rejection, false)),
+            Err(Unconnected::OutOfResources) => Err(Ended::Rejected(Rejection::OutOfResources, None)),
+        }
     }
 }

@@ -6,15 +6,13 @@
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use evenkeel_net::{Peer, Stream};
-use evenkeel_telemetry::ListenerSeries;
 
 use crate::exchange;
+use crate::presence::Presence;
 use crate::state::{ListenerState, Worker};
 use crate::timers::Deadline;
 use crate::worker::Place;
@@ -35,7 +33,6 @@ pub(crate) struct Connection {
     /// The listener as the current request sees it.
     pub(crate) listener: Rc<ListenerState>,
     pub(crate) stream: Stream,
-    _place: Place,
     /// The peer's address; `None` on a UNIX socket.
     pub(crate) client: Option<IpAddr>,
     generation: u32,
@@ -49,10 +46,9 @@ pub(crate) struct Connection {
     has_served: bool,
     /// Whether the client has a part of an answer.
     pub(crate) is_answering: bool,
-    /// The series that counted its beginning: a reload may rename the listener.
-    series: Arc<ListenerSeries>,
-    /// Whether the listener is gone from the configuration.
+    /// Whether the listener is gone from the configuration, or speaks something else now.
     retired: bool,
+    _presence: Presence,
 }
 
 /// What becomes of a connection after an exchange.
@@ -77,20 +73,17 @@ impl Connection {
         peer: Peer,
         place: Place,
     ) -> Self {
-        worker.connections.set(worker.connections.get() + 1);
-        listener.series.connection_opened();
         let client = match peer {
             Peer::Tcp(address) => Some(address.ip().to_canonical()),
             Peer::Unix => None,
         };
         Self {
+            _presence: Presence::begin(&worker, &listener, place),
             deadline: worker.timers.deadline(),
             generation: worker.generation.get(),
             worker,
-            series: listener.series.clone(),
             listener,
             stream,
-            _place: place,
             client,
             carry: Vec::new(),
             half_closed: false,
@@ -118,8 +111,8 @@ impl Connection {
         }
         self.generation = self.worker.generation.get();
         match self.worker.listener(&self.listener.shared) {
-            Some(listener) => self.listener = listener,
-            None => self.retired = true,
+            Some(listener) if listener.tunnel.is_none() => self.listener = listener,
+            _ => self.retired = true,
         }
     }
 
@@ -234,16 +227,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.listener.shared.open.fetch_sub(1, Relaxed);
-        self.series.connection_closed();
         if self.is_answering {
             // Ended from outside, in the middle of an answer. It is gone already if this fails.
             let _ = self.stream.reset_on_close();
-        }
-        let left = self.worker.connections.get() - 1;
-        self.worker.connections.set(left);
-        if left == 0 {
-            self.worker.idle.notify_one();
         }
     }
 }

@@ -6,15 +6,15 @@ use std::time::Instant;
 use evenkeel_http1::Framing;
 use evenkeel_policy::endpoint::EndpointId;
 use evenkeel_policy::rejection::Rejection;
-use evenkeel_policy::retry::{self, Attempted, Decision, Failure};
-use evenkeel_telemetry::RetryReason;
+use evenkeel_policy::retry::{Attempted, Failure};
 
 use crate::attempt::{Attempt, Ended, InFlight};
 use crate::body::Relay;
 use crate::connection::{Connection, Next};
 use crate::exchange::{reject, reject_fault};
 use crate::record::Record;
-use crate::state::{Destination, UpstreamState, Worker};
+use crate::state::{Destination, Worker};
+use crate::upstream::UpstreamState;
 
 /// The body of a request that did not arrive with its head.
 pub(crate) struct Upload {
@@ -131,26 +131,12 @@ impl Retries<'_> {
         if !self.tried.contains(&self.id) {
             self.tried.push(self.id);
         }
-        if !self.upstream.has_another(self.worker, self.tried) {
-            return false;
-        }
         let attempted = Attempted {
             repeatable: !sent || record.request.idempotent,
             body_replayable: !upload.is_begun,
             response_started: false,
             attempts: record.attempts,
         };
-        let rules = &self.upstream.settings.retry;
-        let budget = &mut self.upstream.budget.borrow_mut();
-        if retry::decide(rules, failure, &attempted, budget, Instant::now()) != Decision::Retry {
-            return false;
-        }
-        self.upstream.series.retry(match failure {
-            Failure::Connect | Failure::ConnectTimeout => RetryReason::Connect,
-            Failure::Reset => RetryReason::Reset,
-            Failure::AttemptTimeout => RetryReason::Timeout,
-            Failure::Status(_) => RetryReason::Status,
-        });
-        true
+        self.upstream.may_retry(self.worker, self.tried, failure, &attempted)
     }
 }

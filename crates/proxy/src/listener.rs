@@ -18,6 +18,7 @@ use crate::connection::Connection;
 use crate::deployment::SharedListener;
 use crate::rejection;
 use crate::state::{ListenerState, Worker};
+use crate::tunnel::Session;
 use crate::worker::{Handover, Place};
 
 /// How long accepting rests when the process is out of file descriptors or memory.
@@ -106,7 +107,7 @@ fn admit(worker: &Rc<Worker>, shared: &Arc<SharedListener>, stream: Stream, peer
         shared.open.fetch_sub(1, Relaxed);
         listener.series.connection_refused();
         listener.series.rejection(Rejection::ConnectionLimit);
-        return rejection::refuse(&stream, Rejection::ConnectionLimit);
+        return refuse(&listener, &stream);
     }
     let Some(other) = worker.peers.less_busy_than(worker.index) else {
         let place = worker.peers.place(worker.index);
@@ -147,7 +148,21 @@ pub(crate) fn take_over(worker: &Rc<Worker>, handover: Handover) {
     }
 }
 
+/// Tells a client that there is no room for it.
+fn refuse(listener: &ListenerState, stream: &Stream) {
+    if listener.tunnel.is_none() {
+        return rejection::refuse(stream, Rejection::ConnectionLimit);
+    }
+    // There are no words that it would understand. It is gone already if this fails.
+    let _ = stream.reset_on_close();
+}
+
 fn start(worker: &Rc<Worker>, listener: Rc<ListenerState>, stream: Stream, peer: Peer, place: Place) {
+    if let Some(tunnel) = listener.tunnel.clone() {
+        let mut session = Session::new(worker.clone(), listener, tunnel, stream, peer, place);
+        tokio::task::spawn_local(async move { session.serve().await });
+        return;
+    }
     let mut connection = Connection::new(worker.clone(), listener, stream, peer, place);
     tokio::task::spawn_local(async move { connection.serve().await });
 }

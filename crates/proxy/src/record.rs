@@ -13,7 +13,8 @@ use evenkeel_telemetry::{Client, Method, RouteSeries};
 use crate::connection::Connection;
 use crate::exchange::Request;
 use crate::heads::UNIX_PEER;
-use crate::state::{EndpointState, ListenerState, RouteState, UpstreamState, Worker};
+use crate::state::{ListenerState, RouteState, Worker};
+use crate::upstream::{EndpointState, UpstreamState};
 
 /// One exchange, while it runs.
 pub(crate) struct Record {

@@ -9,24 +9,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use evenkeel_config::plan::{Action, Listener, Upstream};
+use evenkeel_config::plan::{Action, Listener, OnDown, Protocol};
 use evenkeel_http1::HeadParser;
 use evenkeel_net::Address;
-use evenkeel_policy::balance::{Balance, Balancer, Eligible, Hint};
-use evenkeel_policy::eligibility::{Ineligible, eligible};
-use evenkeel_policy::endpoint::{Endpoint, EndpointId, Endpoints};
+use evenkeel_policy::endpoint::EndpointId;
 use evenkeel_policy::forwarding::Trust;
-use evenkeel_policy::rejection::Rejection;
-use evenkeel_policy::retry::Budget;
 use evenkeel_policy::rng::Rng;
 use evenkeel_policy::routing::{RouteId, RouteTable};
-use evenkeel_telemetry::{AccessWriter, EndpointSeries, ListenerSeries, RouteSeries, UpstreamSeries, Writer};
+use evenkeel_telemetry::{AccessWriter, ListenerSeries, RouteSeries, SessionSeries, Writer};
 use tokio::sync::Notify;
 
 use crate::body::LARGEST_WINDOW;
 use crate::deployment::{Deployment, SharedEndpoint, SharedListener};
-use crate::pool::Pool;
 use crate::timers::Timers;
+use crate::upstream::{EndpointState, UpstreamState};
 use crate::worker::{Handover, Peers};
 
 /// One worker thread's state.
@@ -92,6 +88,15 @@ pub(crate) struct ListenerState {
     table: RouteTable,
     routes: Vec<Rc<RouteState>>,
     fallback: Option<Rc<RouteState>>,
+    /// Where its connections go, if it speaks TCP; then there are no requests.
+    pub(crate) tunnel: Option<Tunnel>,
+}
+
+/// An upstream as a TCP listener reaches it.
+#[derive(Clone)]
+pub(crate) struct Tunnel {
+    pub(crate) upstream: Rc<UpstreamState>,
+    pub(crate) series: Arc<SessionSeries>,
 }
 
 /// A route, or the listener's own upstream as one.
@@ -117,26 +122,10 @@ pub(crate) struct Destination {
     pub(crate) series: Arc<RouteSeries>,
 }
 
-/// An upstream of this worker.
-pub(crate) struct UpstreamState {
-    pub(crate) settings: Upstream,
-    pub(crate) series: Arc<UpstreamSeries>,
-    pub(crate) budget: RefCell<Budget>,
-    endpoints: Endpoints,
-    states: Vec<Rc<EndpointState>>,
-    balancer: RefCell<Balancer>,
-}
-
-/// An endpoint of this worker; kept by every snapshot that names it.
-pub(crate) struct EndpointState {
-    pub(crate) shared: Arc<SharedEndpoint>,
-    pub(crate) series: Arc<EndpointSeries>,
-    pub(crate) pool: Pool,
-}
-
 impl Worker {
-    /// Makes a deployment the current snapshot. Endpoints that stay keep their connections.
-    pub(crate) fn apply(&self, deployment: &Deployment, telemetry: &Writer) {
+    /// Makes a deployment the current snapshot. Endpoints that stay keep their connections. Says whether a listener
+    /// that stays no longer speaks HTTP.
+    pub(crate) fn apply(&self, deployment: &Deployment, telemetry: &Writer) -> bool {
         let old = self.snapshot.borrow().clone();
         let snapshot = Snapshot::new(deployment, telemetry, &old);
         let stays = |state: &Rc<EndpointState>| {
@@ -149,8 +138,13 @@ impl Worker {
         for gone in old.upstreams.iter().flat_map(|upstream| &upstream.states).filter(|state| !stays(state)) {
             gone.pool.close();
         }
+        let spoke_http = |shared: &Arc<SharedListener>| {
+            old.listeners.iter().any(|old| Arc::ptr_eq(&old.shared, shared) && old.tunnel.is_none())
+        };
+        let changed = snapshot.listeners.iter().any(|new| new.tunnel.is_some() && spoke_http(&new.shared));
         *self.snapshot.borrow_mut() = Rc::new(snapshot);
         self.generation.set(self.generation.get().wrapping_add(1));
+        changed
     }
 
     /// The state of a listener in the current snapshot.
@@ -210,9 +204,21 @@ impl Snapshot {
                     };
                     Rc::new(RouteState { name: name.into(), outcome })
                 };
+                let tunnel = match settings.protocol {
+                    Protocol::Http => None,
+                    Protocol::Tcp => {
+                        settings.upstream.and_then(|upstream| upstreams.get(upstream)).map(|upstream| {
+                            Tunnel {
+                                upstream: upstream.clone(),
+                                series: telemetry.sessions(&settings.name, &upstream.settings.name),
+                            }
+                        })
+                    }
+                };
+                let takes = |on: Option<usize>| tunnel.is_none() && on.is_none_or(|on| on == index);
                 let mut matchers = Vec::new();
                 let mut routes = Vec::new();
-                for route in plan.routes.iter().filter(|route| route.listener.is_none_or(|on| on == index)) {
+                for route in plan.routes.iter().filter(|route| takes(route.listener)) {
                     matchers.push((route.matcher.clone(), RouteId(routes.len() as u32)));
                     routes.push(state(&route.name, &route.action));
                 }
@@ -221,14 +227,22 @@ impl Snapshot {
                     shared: shared.clone(),
                     trust: Trust::new(settings.trusted_proxies.clone()),
                     series: telemetry.listener(&settings.name),
-                    unrouted: telemetry.route(&settings.name, "", ""),
+                    unrouted: match tunnel {
+                        None => telemetry.route(&settings.name, "", ""),
+                        // Not on the page: there are no requests.
+                        Some(_) => Arc::default(),
+                    },
                     own_host: match shared.listener.address() {
                         Address::Tcp(address) => address.to_string(),
                         Address::Unix(_) => "localhost".into(),
                     },
                     table: RouteTable::new(matchers),
                     routes,
-                    fallback: settings.upstream.map(|upstream| state("", &Action::Upstream(upstream))),
+                    fallback: settings
+                        .upstream
+                        .filter(|_| tunnel.is_none())
+                        .map(|upstream| state("", &Action::Upstream(upstream))),
+                    tunnel,
                 })
             })
             .collect();
@@ -240,6 +254,12 @@ impl Snapshot {
         for state in self.upstreams.iter().flat_map(|upstream| &upstream.states) {
             state.pool.clear();
         }
+    }
+
+    /// Whether an endpoint whose sessions are to end then has gone down since this was last asked.
+    pub(crate) fn has_fallen(&self) -> bool {
+        let watched = self.upstreams.iter().filter(|upstream| upstream.settings.on_down == OnDown::Close);
+        watched.flat_map(|upstream| &upstream.states).filter(|state| state.has_fallen()).count() > 0
     }
 
     /// Drops idle connections that are old, closed by their endpoint, or to an endpoint that is down.
@@ -264,90 +284,5 @@ impl ListenerState {
             None => self.fallback.as_ref(),
         }
         .cloned()
-    }
-}
-
-impl UpstreamState {
-    fn new(
-        settings: &Upstream,
-        shared: &[Arc<SharedEndpoint>],
-        telemetry: &Writer,
-        kept: impl Fn(&Arc<SharedEndpoint>) -> Option<Rc<EndpointState>>,
-    ) -> Self {
-        let states = shared
-            .iter()
-            .map(|shared| {
-                kept(shared).unwrap_or_else(|| {
-                    Rc::new(EndpointState {
-                        shared: shared.clone(),
-                        series: telemetry.endpoint(&settings.name, &shared.label),
-                        pool: Pool::default(),
-                    })
-                })
-            })
-            .collect();
-        let endpoints = settings
-            .endpoints
-            .iter()
-            .zip(shared)
-            .map(|(settings, shared)| Endpoint {
-                status: shared.status.clone(),
-                load: shared.load.clone(),
-                max_in_flight: settings.max_in_flight,
-                backup: settings.backup,
-            })
-            .collect();
-        let endpoints = Endpoints::new(endpoints);
-        let mut balancer = Balancer::new(settings.balance);
-        balancer.rebuild(&endpoints);
-        Self {
-            settings: settings.clone(),
-            series: telemetry.upstream(&settings.name),
-            budget: RefCell::new(Budget::new(settings.retry.budget, Instant::now())),
-            endpoints,
-            states,
-            balancer: RefCell::new(balancer),
-        }
-    }
-
-    /// Picks an endpoint for the next attempt and counts the request there.
-    ///
-    /// # Errors
-    /// Nobody is eligible.
-    pub(crate) fn pick(
-        &self,
-        worker: &Worker,
-        tried: &[EndpointId],
-    ) -> Result<(EndpointId, Rc<EndpointState>), Ineligible> {
-        let ids = &mut *worker.eligible.borrow_mut();
-        // Another worker may take the last place between the look and the count; then there is one fewer
-        // eligible the next time round, so that this ends.
-        loop {
-            eligible(&self.endpoints, tried, ids)?;
-            let Some(choice) = Eligible::new(&self.endpoints, ids) else { return Err(Ineligible::default()) };
-            let id = self.balancer.borrow_mut().pick(&choice, Hint::default(), &mut worker.rng.borrow_mut());
-            let (Some(endpoint), Some(state)) = (self.endpoints.get(id), self.states.get(id.0 as usize))
-            else {
-                return Err(Ineligible::default());
-            };
-            if endpoint.load.try_begin(endpoint.max_in_flight) {
-                return Ok((id, state.clone()));
-            }
-        }
-    }
-
-    /// What to answer when nobody is eligible.
-    pub(crate) fn rejection(&self, ineligible: &Ineligible) -> Rejection {
-        match ineligible.rejection() {
-            Rejection::EndpointsDown if self.states.iter().all(|state| state.shared.target().is_none()) => {
-                Rejection::UnresolvedName
-            }
-            rejection => rejection,
-        }
-    }
-
-    /// Whether an endpoint other than those tried could take an attempt.
-    pub(crate) fn has_another(&self, worker: &Worker, tried: &[EndpointId]) -> bool {
-        eligible(&self.endpoints, tried, &mut worker.eligible.borrow_mut()).is_ok()
     }
 }

@@ -250,7 +250,10 @@ async fn serve(
             biased;
             order = orders.recv() => match order {
                 Some(Order::Apply(deployment, done)) => {
-                    worker.apply(&deployment, &telemetry);
+                    if worker.apply(&deployment, &telemetry) {
+                        // Idle HTTP connections of a listener that now speaks TCP are closed.
+                        worker.timers.wake_all();
+                    }
                     listen(&worker, &deployment, &mut accepting);
                     for handover in worker.early.take() {
                         listener::take_over(&worker, handover);
@@ -316,6 +319,10 @@ async fn tick(worker: Rc<Worker>) {
     loop {
         interval.tick().await;
         worker.access.borrow_mut().flush();
+        if worker.snapshot.borrow().has_fallen() {
+            // Sessions there look, and end.
+            worker.timers.wake_all();
+        }
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(SWEEP) {
             let snapshot = worker.snapshot.borrow().clone();

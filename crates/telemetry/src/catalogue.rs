@@ -67,7 +67,7 @@ metrics! {
     ACCEPT_PAUSES = "evenkeel_accept_pauses_total" Counter ["listener"]
         "Times that accepting was suspended because file descriptors ran out.";
     REJECTIONS = "evenkeel_rejections_total" Counter ["listener", "reason"]
-        "Exchanges that Evenkeel ended itself, by reason; the access log has the same word.";
+        "Exchanges and sessions that Evenkeel ended itself, by reason; the access log has the same word.";
 
     REQUESTS = "evenkeel_requests_total" Counter ["listener", "route", "upstream", "method", "code"]
         "Requests by method and by the status sent to the client; code 000 when none was sent.";
@@ -78,12 +78,21 @@ metrics! {
     RESPONSE_BYTES = "evenkeel_response_bytes_total" Counter ["listener", "route", "upstream"]
         "Bytes of responses sent to clients.";
 
+    TCP_SESSIONS = "evenkeel_tcp_sessions_total" Counter ["listener", "upstream", "reason"]
+        "Sessions of TCP listeners that ended, by reason: completed when both sides closed it.";
+    TCP_SESSION_DURATION = "evenkeel_tcp_session_duration_seconds" Histogram ["listener", "upstream"]
+        "Time from the accept of a client connection to the end of its session.";
+    TCP_RECEIVED_BYTES = "evenkeel_tcp_received_bytes_total" Counter ["listener", "upstream"]
+        "Bytes received from the clients of TCP listeners, counted as they pass.";
+    TCP_SENT_BYTES = "evenkeel_tcp_sent_bytes_total" Counter ["listener", "upstream"]
+        "Bytes sent to the clients of TCP listeners, counted as they pass.";
+
     UPSTREAM_REQUESTS = "evenkeel_upstream_requests_total" Counter ["upstream", "endpoint", "code"]
         "Attempts at an endpoint by the status of its response; code 000 when none came.";
     UPSTREAM_REQUEST_DURATION = "evenkeel_upstream_request_duration_seconds" Histogram ["upstream", "endpoint"]
         "Time that attempts at an endpoint took.";
     UPSTREAM_IN_FLIGHT = "evenkeel_upstream_in_flight" Gauge ["upstream", "endpoint"]
-        "Attempts going on at an endpoint.";
+        "Attempts and sessions going on at an endpoint.";
     UPSTREAM_CONNECTIONS = "evenkeel_upstream_connections_total" Counter ["upstream", "endpoint"]
         "Connections made to an endpoint.";
     UPSTREAM_CONNECTIONS_OPEN = "evenkeel_upstream_connections_open" Gauge ["upstream", "endpoint"]

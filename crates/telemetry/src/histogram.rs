@@ -15,6 +15,31 @@ pub(crate) const BOUND_LABELS: [&str; 15] = [
     "10", "30",
 ];
 
+/// The same for sessions, which last longer than requests: a millisecond to a day.
+pub(crate) const SESSION_BOUNDS: [u64; 15] = [
+    1_000,
+    10_000,
+    100_000,
+    500_000,
+    1_000_000,
+    5_000_000,
+    10_000_000,
+    30_000_000,
+    60_000_000,
+    300_000_000,
+    900_000_000,
+    3_600_000_000,
+    14_400_000_000,
+    43_200_000_000,
+    86_400_000_000,
+];
+
+/// [`SESSION_BOUNDS`] as values of the label `le`.
+pub(crate) const SESSION_BOUND_LABELS: [&str; 15] = [
+    "0.001", "0.01", "0.1", "0.5", "1", "5", "10", "30", "60", "300", "900", "3600", "14400", "43200",
+    "86400",
+];
+
 const BUCKETS: usize = BOUNDS.len() + 1;
 
 /// Durations counted by bucket. Microseconds keep the sum far from overflow (at 10,000 requests in flight it lasts
@@ -29,9 +54,15 @@ impl Histogram {
     /// Counts one duration.
     #[inline]
     pub(crate) fn record(&self, duration: Duration) {
+        self.record_by(&BOUNDS, duration);
+    }
+
+    /// Counts one duration in buckets with other bounds.
+    #[inline]
+    pub(crate) fn record_by(&self, bounds: &[u64; BUCKETS - 1], duration: Duration) {
         let micros = micros(duration);
         // Comparing with all bounds has no branch to mispredict and is done four or more at a time.
-        let bucket = BOUNDS.iter().map(|bound| usize::from(micros > *bound)).sum::<usize>();
+        let bucket = bounds.iter().map(|bound| usize::from(micros > *bound)).sum::<usize>();
         if let Some(bucket) = self.buckets.get(bucket) {
             bucket.add(1);
         }
@@ -158,8 +189,11 @@ mod tests {
 
     #[test]
     fn labels_say_the_bounds() {
-        for (bound, label) in BOUNDS.iter().zip(BOUND_LABELS) {
-            assert_eq!(label.parse::<f64>().unwrap(), *bound as f64 / 1e6);
+        for (bounds, labels) in [(BOUNDS, BOUND_LABELS), (SESSION_BOUNDS, SESSION_BOUND_LABELS)] {
+            assert!(bounds.is_sorted());
+            for (bound, label) in bounds.iter().zip(labels) {
+                assert_eq!(label.parse::<f64>().unwrap(), *bound as f64 / 1e6);
+            }
         }
     }
 

@@ -29,6 +29,8 @@ pub use method::Method;
 pub use page::CONTENT_TYPE;
 pub use reference::reference;
 pub use registry::Labels;
-pub use series::{EndpointSeries, ListenerSeries, RetryReason, RouteSeries, UpstreamSeries};
+pub use series::{EndpointSeries, ListenerSeries, RetryReason, RouteSeries, SessionSeries, UpstreamSeries};
 pub use telemetry::{Telemetry, Writer};
-pub use totals::{CodeCount, EndpointTotals, ListenerTotals, RouteTotals, Totals, UpstreamTotals};
+pub use totals::{
+    CodeCount, EndpointTotals, ListenerTotals, RouteTotals, SessionTotals, Totals, UpstreamTotals,
+};

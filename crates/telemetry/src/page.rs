@@ -7,13 +7,16 @@
 use crate::catalogue as m;
 use crate::catalogue::Metric;
 use crate::control::{EndpointReport, ProbeResult};
-use crate::histogram::{BOUND_LABELS, HistogramSnapshot};
+use crate::histogram::{BOUND_LABELS, HistogramSnapshot, SESSION_BOUND_LABELS};
 use crate::number;
 use crate::process::Process;
-use crate::totals::{EndpointTotals, ListenerTotals, RouteTotals, Totals};
+use crate::totals::{EndpointTotals, ListenerTotals, RouteTotals, SessionTotals, Totals};
 
 /// The content type of [`Telemetry::page`](crate::Telemetry::page).
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The reason of a session that both sides closed.
+pub(crate) const COMPLETED: &str = "completed";
 
 /// The page for these totals.
 pub(crate) fn render(totals: &Totals, process: &Process) -> String {
@@ -23,6 +26,7 @@ pub(crate) fn render(totals: &Totals, process: &Process) -> String {
     page.build_and_reloads(totals);
     page.listeners(totals);
     page.routes(totals);
+    page.sessions(totals);
     page.upstreams(totals);
     page.endpoint_reports(totals);
     page.family(&m::ACCESS_LOG_DROPPED).count(&[], totals.access_log_dropped);
@@ -96,6 +100,30 @@ impl Page {
             let mut family = self.family(metric);
             for route in &totals.routes {
                 family.count(&labels(route).each_ref().map(|label| &**label), figure(route));
+            }
+        }
+    }
+
+    fn sessions(&mut self, totals: &Totals) {
+        let mut family = self.family(&m::TCP_SESSIONS);
+        for sessions in &totals.sessions {
+            family.count(&[&sessions.listener, &sessions.upstream, COMPLETED], sessions.completed);
+            for (reason, n) in &sessions.endings {
+                family.count(&[&sessions.listener, &sessions.upstream, reason.word()], *n);
+            }
+        }
+        let mut family = self.family(&m::TCP_SESSION_DURATION);
+        for sessions in &totals.sessions {
+            let labels = [&*sessions.listener, &*sessions.upstream];
+            family.histogram_by(&SESSION_BOUND_LABELS, &labels, &sessions.duration);
+        }
+        for (metric, figure) in [
+            (&m::TCP_RECEIVED_BYTES, (|s| s.bytes_in) as fn(&SessionTotals) -> u64),
+            (&m::TCP_SENT_BYTES, |s| s.bytes_out),
+        ] {
+            let mut family = self.family(metric);
+            for sessions in &totals.sessions {
+                family.count(&[&sessions.listener, &sessions.upstream], figure(sessions));
             }
         }
     }
@@ -220,10 +248,14 @@ impl Family<'_> {
     }
 
     fn histogram(&mut self, values: &[&str], snapshot: &HistogramSnapshot) {
+        self.histogram_by(&BOUND_LABELS, values, snapshot);
+    }
+
+    fn histogram_by(&mut self, bounds: &[&str], values: &[&str], snapshot: &HistogramSnapshot) {
         let mut labels = Vec::with_capacity(128);
         put_labels(&mut labels, self.metric.labels, values);
         let mut sum = 0;
-        for (n, le) in snapshot.buckets.iter().zip(BOUND_LABELS.into_iter().chain(["+Inf"])) {
+        for (n, le) in snapshot.buckets.iter().zip(bounds.iter().copied().chain(["+Inf"])) {
             sum += n;
             for part in [self.metric.name.as_bytes(), b"_bucket{", &labels, b",le=\"", le.as_bytes(), b"\"} "]
             {

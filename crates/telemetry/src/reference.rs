@@ -1,8 +1,9 @@
 //! The reference of all metrics as Markdown: the text of `docs/metrics.md`.
 
-use crate::catalogue::{Kind, catalogue};
+use crate::catalogue::{Kind, TCP_SESSION_DURATION, catalogue};
 use crate::control::ProbeResult;
-use crate::histogram::BOUND_LABELS;
+use crate::histogram::{BOUND_LABELS, SESSION_BOUND_LABELS};
+use crate::page::COMPLETED;
 use crate::series::RetryReason;
 use evenkeel_policy::rejection::Rejection;
 
@@ -41,6 +42,10 @@ sum by (endpoint) (rate(evenkeel_upstream_requests_total{code=~\"000|5..\"}[1m])
 # Why Evenkeel answered by itself
 sum by (reason) (rate(evenkeel_rejections_total[5m])) > 0
 
+# Bytes per second through TCP listeners, and sessions that did not end well
+sum by (listener) (rate(evenkeel_tcp_received_bytes_total[1m]) + rate(evenkeel_tcp_sent_bytes_total[1m]))
+sum by (listener, reason) (rate(evenkeel_tcp_sessions_total{reason!=\"completed\"}[5m])) > 0
+
 # Worth an alert
 evenkeel_endpoint_up == 0
 evenkeel_config_last_reload_successful == 0
@@ -71,7 +76,7 @@ pub fn reference() -> String {
     }
     let histograms: Vec<_> = catalogue()
         .iter()
-        .filter(|metric| metric.kind == Kind::Histogram)
+        .filter(|metric| metric.kind == Kind::Histogram && metric.name != TCP_SESSION_DURATION.name)
         .map(|m| format!("`{}`", m.name))
         .collect();
     let words = |words: &[&str]| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
@@ -96,6 +101,19 @@ pub fn reference() -> String {
     line(
         &mut text,
         &["- `le` of ", &histograms.join(" and "), ", in seconds: ", &BOUND_LABELS.join(", "), "."],
+    );
+    line(
+        &mut text,
+        &["- `le` of `", TCP_SESSION_DURATION.name, "`, in seconds: ", &SESSION_BOUND_LABELS.join(", "), "."],
+    );
+    line(
+        &mut text,
+        &[
+            "- `reason` of `evenkeel_tcp_sessions_total`: `",
+            COMPLETED,
+            "` when both sides closed it, otherwise a reason of `evenkeel_rejections_total`; only those that occurred \
+         are there.",
+        ],
     );
     line(&mut text, &["- `reason` of `evenkeel_rejections_total`, with the status that the client gets:\n"]);
     line(&mut text, &["| reason | status | meaning |\n|---|---|---|"]);

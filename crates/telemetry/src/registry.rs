@@ -2,7 +2,7 @@
 //!
 //! Asked when a plan is applied and when somebody scrapes, never per request.
 
-use crate::series::{Absorb, EndpointSeries, ListenerSeries, RouteSeries, UpstreamSeries};
+use crate::series::{Absorb, EndpointSeries, ListenerSeries, RouteSeries, SessionSeries, UpstreamSeries};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
@@ -14,6 +14,8 @@ pub enum Labels<'a> {
     Listener { listener: &'a str },
     /// Requests that a route of a listener sent to an upstream.
     Route { listener: &'a str, route: &'a str, upstream: &'a str },
+    /// Sessions of a TCP listener with its upstream.
+    Sessions { listener: &'a str, upstream: &'a str },
     /// Retries of an upstream.
     Upstream { upstream: &'a str },
     /// Attempts, connections, probes and state of an endpoint.
@@ -25,6 +27,7 @@ pub enum Labels<'a> {
 pub(crate) struct Registry {
     pub(crate) listeners: Family<1, ListenerSeries>,
     pub(crate) routes: Family<3, RouteSeries>,
+    pub(crate) sessions: Family<2, SessionSeries>,
     pub(crate) upstreams: Family<1, UpstreamSeries>,
     pub(crate) endpoints: Family<2, EndpointSeries>,
 }
@@ -34,6 +37,7 @@ impl Registry {
     pub(crate) fn sweep(&mut self) {
         self.listeners.sweep();
         self.routes.sweep();
+        self.sessions.sweep();
         self.upstreams.sweep();
         self.endpoints.sweep();
     }
@@ -42,6 +46,7 @@ impl Registry {
     pub(crate) fn retain(&mut self, keep: &mut dyn FnMut(&Labels<'_>) -> bool) {
         self.listeners.retain(|[listener]| keep(&Labels::Listener { listener }));
         self.routes.retain(|[listener, route, upstream]| keep(&Labels::Route { listener, route, upstream }));
+        self.sessions.retain(|[listener, upstream]| keep(&Labels::Sessions { listener, upstream }));
         self.upstreams.retain(|[upstream]| keep(&Labels::Upstream { upstream }));
         self.endpoints.retain(|[upstream, endpoint]| keep(&Labels::Endpoint { upstream, endpoint }));
         self.sweep();

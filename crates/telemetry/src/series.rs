@@ -5,7 +5,7 @@
 
 use crate::codes::Codes;
 use crate::counter::Counter;
-use crate::histogram::Histogram;
+use crate::histogram::{Histogram, SESSION_BOUNDS};
 use crate::method::Method;
 use evenkeel_policy::rejection::Rejection;
 use std::time::Duration;
@@ -74,6 +74,35 @@ impl RouteSeries {
         self.duration.record(duration);
         self.bytes_in.add(bytes_in);
         self.bytes_out.add(bytes_out);
+    }
+}
+
+/// What the sessions of a TCP listener with its upstream were like.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub struct SessionSeries {
+    pub(crate) completed: Counter,
+    pub(crate) endings: Rejections,
+    pub(crate) duration: Histogram,
+    pub(crate) bytes_in: Counter,
+    pub(crate) bytes_out: Counter,
+}
+
+impl SessionSeries {
+    /// Bytes passed, received from the client and sent to it; counted as they pass, for a session may last for days.
+    #[inline]
+    pub fn passed(&self, bytes_in: u64, bytes_out: u64) {
+        self.bytes_in.add(bytes_in);
+        self.bytes_out.add(bytes_out);
+    }
+
+    /// A session is over after `duration` from its accept: closed by both sides, or ended for a reason.
+    pub fn ended(&self, reason: Option<Rejection>, duration: Duration) {
+        match reason {
+            None => self.completed.add(1),
+            Some(reason) => self.endings.add(reason, 1),
+        }
+        self.duration.record_by(&SESSION_BOUNDS, duration);
     }
 }
 
@@ -149,6 +178,11 @@ impl EndpointSeries {
         self.duration.record(duration);
     }
 
+    /// What began is over and was no request: a session, or the attempt to open one.
+    pub fn end_session(&self) {
+        self.ended.add(1);
+    }
+
     /// A connection to the endpoint was made.
     pub fn connection_opened(&self) {
         self.opened.add(1);
@@ -211,6 +245,18 @@ impl Absorb for ListenerSeries {
 impl Absorb for RouteSeries {
     fn absorb(&self, gone: &Self) {
         self.codes.absorb(&gone.codes);
+        self.duration.absorb(&gone.duration);
+        self.bytes_in.add(gone.bytes_in.value());
+        self.bytes_out.add(gone.bytes_out.value());
+    }
+}
+
+impl Absorb for SessionSeries {
+    fn absorb(&self, gone: &Self) {
+        self.completed.add(gone.completed.value());
+        for (count, more) in self.endings.0.iter().zip(&gone.endings.0) {
+            count.add(more.value());
+        }
         self.duration.absorb(&gone.duration);
         self.bytes_in.add(gone.bytes_in.value());
         self.bytes_out.add(gone.bytes_out.value());

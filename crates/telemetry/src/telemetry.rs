@@ -5,7 +5,7 @@ use crate::control::ControlSeries;
 use crate::page;
 use crate::process::Process;
 use crate::registry::{Labels, Registry};
-use crate::series::{EndpointSeries, ListenerSeries, RouteSeries, UpstreamSeries};
+use crate::series::{EndpointSeries, ListenerSeries, RouteSeries, SessionSeries, UpstreamSeries};
 use crate::totals::Totals;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -98,6 +98,11 @@ impl Writer {
         self.registry().routes.take([listener, route, upstream], &self.alive)
     }
 
+    /// Sessions of a TCP listener with its upstream.
+    pub fn sessions(&self, listener: &str, upstream: &str) -> Arc<SessionSeries> {
+        self.registry().sessions.take([listener, upstream], &self.alive)
+    }
+
     /// Retries of an upstream.
     pub fn upstream(&self, upstream: &str) -> Arc<UpstreamSeries> {
         self.registry().upstreams.take([upstream], &self.alive)
@@ -151,6 +156,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::method::Method;
+    use evenkeel_policy::rejection::Rejection;
     use std::time::Duration;
 
     const MS: Duration = Duration::from_millis(1);
@@ -195,6 +201,33 @@ mod tests {
         let mut series = 0;
         lock(&telemetry.registry).endpoints.each(|_, all| series += all.count());
         assert_eq!(series, 1, "ended writers are folded into one");
+    }
+
+    #[test]
+    fn sessions_are_counted_while_they_run_and_when_they_end() {
+        let telemetry = Telemetry::new();
+        let writer = telemetry.writer();
+        let (sessions, endpoint) = (writer.sessions("cache", "redis"), writer.endpoint("redis", "e1"));
+        endpoint.begin();
+        sessions.passed(10, 0);
+        sessions.passed(5, 700);
+        let running = telemetry.totals();
+        assert_eq!((running.sessions[0].bytes_in, running.sessions[0].bytes_out), (15, 700));
+        assert_eq!((running.sessions[0].ended(), running.endpoints[0].in_flight), (0, 1));
+        sessions.ended(None, Duration::from_secs(7200));
+        sessions.ended(Some(Rejection::IdleTimeout), MS);
+        endpoint.end_session();
+        drop((writer, sessions, endpoint));
+        let totals = telemetry.totals();
+        let sessions = &totals.sessions[0];
+        assert_eq!((&*sessions.listener, &*sessions.upstream), ("cache", "redis"));
+        assert_eq!((sessions.ended(), sessions.completed), (2, 1));
+        assert_eq!(sessions.endings, [(Rejection::IdleTimeout, 1)]);
+        assert_eq!((sessions.bytes_in, sessions.bytes_out, sessions.duration.count()), (15, 700, 2));
+        assert_eq!((totals.endpoints[0].in_flight, totals.endpoints[0].requests()), (0, 0));
+        telemetry
+            .retain(|labels| !matches!(labels, Labels::Sessions { listener: "cache", upstream: "redis" }));
+        assert!(telemetry.totals().sessions.is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::control::ControlTotals;
 use crate::histogram::HistogramSnapshot;
 use crate::method::Method;
 use crate::registry::Registry;
-use crate::series::{EndpointSeries, RetryReason};
+use crate::series::{EndpointSeries, RetryReason, SessionSeries};
 use evenkeel_policy::rejection::Rejection;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ pub struct Totals {
     pub listeners: Vec<ListenerTotals>,
     /// Per listener, route and upstream.
     pub routes: Vec<RouteTotals>,
+    /// Per TCP listener and its upstream.
+    pub sessions: Vec<SessionTotals>,
     /// Per upstream.
     pub upstreams: Vec<UpstreamTotals>,
     /// Per endpoint.
@@ -90,6 +92,10 @@ impl Totals {
             sum.answers =
                 codes.into_iter().map(|((method, code), n)| CodeCount { method, code, n }).collect();
             totals.routes.push(sum);
+        });
+        registry.sessions.each(|[listener, upstream], all| {
+            let (listener, upstream) = (Arc::clone(listener), Arc::clone(upstream));
+            totals.sessions.push(SessionTotals::sum(listener, upstream, all));
         });
         registry.upstreams.each(|[upstream], all| {
             let mut retries = RetryReason::ALL.map(|reason| (reason, 0));
@@ -165,6 +171,48 @@ impl RouteTotals {
     /// Answers with 5xx, whoever made them.
     pub fn errors(&self) -> u64 {
         self.answers.iter().filter(|answer| answer.code >= 500).map(|answer| answer.n).sum()
+    }
+}
+
+/// The sessions of a TCP listener with its upstream.
+#[derive(Debug, Clone, Default)]
+pub struct SessionTotals {
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// The upstream's name.
+    pub upstream: Arc<str>,
+    /// Sessions that both sides closed.
+    pub completed: u64,
+    /// Sessions that ended otherwise, by reason, those that occurred.
+    pub endings: Vec<(Rejection, u64)>,
+    /// How long sessions lasted. The buckets have bounds of their own, so that quantiles of this mean nothing.
+    pub duration: HistogramSnapshot,
+    /// Bytes received from clients, those of running sessions included.
+    pub bytes_in: u64,
+    /// Bytes sent to clients, those of running sessions included.
+    pub bytes_out: u64,
+}
+
+impl SessionTotals {
+    /// All sessions that ended.
+    pub fn ended(&self) -> u64 {
+        self.completed + self.endings.iter().map(|(_, n)| n).sum::<u64>()
+    }
+
+    fn sum(listener: Arc<str>, upstream: Arc<str>, all: &mut dyn Iterator<Item = &SessionSeries>) -> Self {
+        let mut sum = Self { listener, upstream, ..Self::default() };
+        let mut endings = BTreeMap::new();
+        for series in all {
+            sum.completed += series.completed.value();
+            for rejection in Rejection::ALL {
+                *endings.entry(rejection).or_default() += series.endings.value(rejection);
+            }
+            series.duration.add_to(&mut sum.duration);
+            sum.bytes_in += series.bytes_in.value();
+            sum.bytes_out += series.bytes_out.value();
+        }
+        sum.endings = endings.into_iter().filter(|(_, n)| *n > 0).collect();
+        sum
     }
 }
 

@@ -31,7 +31,7 @@ pub use client::{Failure, RawClient};
 pub use load::{Load, LoadReport, RunningLoad};
 pub use message::{Fields, Head, Response, describe};
 pub use metrics::{Metrics, Sample};
-pub use origin::{BoxedScript, Conversation, Origin, Request, reply, reply_with};
+pub use origin::{BoxedScript, Conversation, Origin, RedisMood, Request, reply, reply_with};
 pub use ports::{Blackhole, ReservedPort};
 pub use process::{Exit, Process};
 pub use proxy::{Proxy, ProxyBuilder, app_config, run_evenkeel};

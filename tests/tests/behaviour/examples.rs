@@ -5,7 +5,9 @@ mod told;
 
 use std::collections::BTreeSet;
 
-use evenkeel_testkit::{Origin, Proxy, Response, ToyBackend, eventually, reply, run_evenkeel};
+use evenkeel_testkit::{
+    End, Origin, Proxy, RawClient, Response, ToyBackend, eventually, reply, run_evenkeel,
+};
 use serde_json::Value;
 
 use crate::own_answers::expect_own;
@@ -40,6 +42,7 @@ drive! {
     "round-robin-weights.toml" => round_robin_weights,
     "routes.toml" => routes,
     "smallest.toml" => smallest,
+    "tcp-redis.toml" => tcp_redis,
     "trusted-proxies.toml" => trusted_proxies,
     "unix-socket.toml" => unix_socket,
 }
@@ -301,6 +304,33 @@ fn metrics(example: &mut Example) {
     example.see_one("curl -i http://127.0.0.1:9900/readyz").expect_status(200);
     let output = example.proxy.output();
     assert!(!output.contains("GET"), "the access log is off:\n{output}");
+}
+
+fn tcp_redis(example: &mut Example) {
+    let ping = "redis-cli -p 6379 PING";
+    let pong = |example: &Example| {
+        example.by_hand(ping);
+        let mut client = RawClient::connect(example.proxy.address("cache"));
+        // As redis-cli sends it.
+        client.send("*1\r\n$4\r\nPING\r\n");
+        assert_eq!(client.read_exactly(7), b"+PONG\r\n");
+        client
+    };
+    let endpoints = ["6380", "6381"].map(|name| example.redis(name).address().to_string());
+    let first = pong(example);
+    drop(first);
+    let line = example.proxy.wait_for_log("of the first session", |line| line["endpoint"] == endpoints[0]);
+    assert!(line["reason"].is_null() && line["listener"] == "cache", "{line}");
+    let mut kept = pong(example);
+    example.kill("kill -9 %1");
+    assert_eq!(kept.until_end().1, End::Reset);
+    let second = pong(example);
+    drop(second);
+    example.proxy.wait_for_log("of the stand-in's session", |line| line["endpoint"] == endpoints[1]);
+    let page =
+        example.see_one("curl -s http://127.0.0.1:9900/metrics | grep evenkeel_tcp_sessions_total").text();
+    let line = "evenkeel_tcp_sessions_total{listener=\"cache\",upstream=\"redis\",reason=\"completed\"} 2";
+    assert!(page.lines().any(|own| own == line), "{line} in\n{page}");
 }
 
 /// The backend's name, the first word of its answer.

@@ -33,3 +33,4 @@ mod slow_receivers;
 mod smuggling;
 mod stop;
 mod streaming;
+mod tcp;

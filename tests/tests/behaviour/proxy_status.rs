@@ -4,7 +4,9 @@
 use std::any::Any;
 
 use evenkeel_policy::rejection::Rejection;
-use evenkeel_testkit::{Blackhole, Gate, Origin, Proxy, ReservedPort, Response, app_config, reply};
+use evenkeel_testkit::{
+    Blackhole, Gate, Origin, Proxy, RawClient, RedisMood, ReservedPort, Response, app_config, reply,
+};
 
 use crate::own_answers::expect_own;
 
@@ -56,6 +58,9 @@ provoke! {
     ClientClosed => client_closed,
     ResponseIncomplete => response_incomplete,
     ClientStalled => client_stalled,
+    UpstreamReset => upstream_reset,
+    IdleTimeout => idle_timeout,
+    EndpointDown => endpoint_down,
 }
 
 #[test]
@@ -344,4 +349,36 @@ fn client_stalled() -> Provoked {
 
 fn reply_with_field(value: &str) -> Vec<u8> {
     evenkeel_testkit::reply_with(200, &[("x-long", value)], "")
+}
+
+/// A session through a TCP listener to an origin, the client having got a reply.
+fn session(origin: &Origin, listener: &str, rest: &str) -> (Proxy, RawClient) {
+    let tcp = format!("protocol = \"tcp\"\n{listener}\nupstream = \"app\"");
+    let config = app_config(&[origin.address()], rest).replacen("upstream = \"app\"", &tcp, 1);
+    let proxy = Proxy::start(&config);
+    let mut client = proxy.client();
+    client.send("PING\r\n").read_exactly(7);
+    (proxy, client)
+}
+
+fn upstream_reset() -> Provoked {
+    let origin = Origin::redis("a", &RedisMood::default());
+    let (proxy, client) = session(&origin, "", "");
+    origin.reset_connections();
+    Provoked::unanswered(proxy, (client, origin))
+}
+
+fn idle_timeout() -> Provoked {
+    let origin = Origin::redis("a", &RedisMood::default());
+    let (proxy, client) = session(&origin, "timeouts = { idle = \"200ms\" }", "");
+    Provoked::unanswered(proxy, (client, origin))
+}
+
+fn endpoint_down() -> Provoked {
+    let mood = RedisMood::default();
+    let origin = Origin::redis("a", &mood);
+    let health = "on_down = \"close\"\nhealth = { kind = \"redis\", interval = \"100ms\" }";
+    let (proxy, client) = session(&origin, "", health);
+    mood.trouble(Some("LOADING"));
+    Provoked::unanswered(proxy, (client, origin))
 }

@@ -1,12 +1,21 @@
 //! Listeners: where clients connect.
 
-use super::Names;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::{Names, Purpose};
 use crate::codes;
 use crate::collection::Named;
 use crate::diagnostic::Problems;
-use crate::plan::{Listener, ListenerLimits, ListenerTimeouts, Route};
+use crate::plan::{Listener, ListenerLimits, ListenerTimeouts, Protocol, Route};
 use crate::schema;
 use crate::values::word::ListenerProtocol;
+
+/// How long an HTTP connection waits for its next request.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long nothing may pass through a TCP session: clients keep connections to a database or a cache open for
+/// minutes, and a dead one that nobody writes to costs little.
+const TCP_IDLE: Duration = Duration::from_secs(600);
 
 pub(super) fn lower(
     listeners: &Named<schema::Listener>,
@@ -17,9 +26,15 @@ pub(super) fn lower(
     let mut plan = Vec::with_capacity(listeners.entries.len());
     for (index, (name, table)) in listeners.entries.iter().enumerate() {
         let Some(table) = table else { continue };
-        let upstream = table.upstream.as_ref().and_then(|upstream| names.upstream(upstream, problems));
+        let is_tcp = table.speaks_tcp();
+        let purpose = if is_tcp { Purpose::Sessions } else { Purpose::Requests };
+        let upstream =
+            table.upstream.as_ref().and_then(|upstream| names.upstream(upstream, purpose, problems));
+        if is_tcp {
+            check_tcp(name.get_ref(), name.span(), table, problems);
+        }
         let routed = routes.iter().any(|route| route.listener.is_none_or(|listener| listener == index));
-        if table.upstream.is_none() && !routed {
+        if !is_tcp && table.upstream.is_none() && !routed {
             let message =
                 format!("listener `{}` has no upstream and no route: it answers 404", name.get_ref());
             problems
@@ -27,7 +42,7 @@ pub(super) fn lower(
                 .help("add `upstream = \"NAME\"`, or a [[route]]");
         }
         for network in &table.trusted_proxies.get_ref().items {
-            if network.get_ref().0.prefix_len() == 0 {
+            if !is_tcp && network.get_ref().0.prefix_len() == 0 {
                 problems
                     .warning(codes::TRUSTS_EVERYONE, network.span(), "everyone's X-Forwarded-* is believed")
                     .help("any client can then claim any address; name the proxies in front of this one");
@@ -40,23 +55,56 @@ pub(super) fn lower(
     plan
 }
 
+/// What a listener that passes bytes through must have, and what it cannot have.
+fn check_tcp(name: &str, at: Range<usize>, table: &schema::Listener, problems: &mut Problems) {
+    if table.upstream.is_none() {
+        problems
+            .error(codes::MISSING_KEY, at, format!("[listener.{name}] has no `upstream`"))
+            .help("add it: with protocol = \"tcp\" every connection goes to the listener's upstream");
+    }
+    let (timeouts, limits) = (&table.timeouts, &table.limits);
+    let http_only = [
+        ("trusted_proxies", table.trusted_proxies.span()),
+        ("timeouts.header", timeouts.header.span()),
+        ("timeouts.stall", timeouts.stall.span()),
+        ("timeouts.half_close", timeouts.half_close.span()),
+        ("limits.header_bytes", limits.header_bytes.span()),
+        ("limits.body_bytes", limits.body_bytes.span()),
+    ];
+    // A default has no place in the file.
+    for (key, span) in http_only.into_iter().filter(|(_, span)| !span.is_empty()) {
+        let message = format!("`{key}` has no effect with protocol = \"tcp\"");
+        let help = match key {
+            "timeouts.header" | "timeouts.stall" | "timeouts.half_close" => {
+                "remove it; `timeouts.idle` is how long nothing may pass in either direction"
+            }
+            _ => "remove it: it is about HTTP requests",
+        };
+        problems.error(codes::NO_EFFECT, span, message).help(help);
+    }
+}
+
 fn listener(
     name: &str,
     address: crate::plan::ListenAddress,
     upstream: Option<usize>,
     table: &schema::Listener,
 ) -> Listener {
-    let ListenerProtocol::Http = table.protocol.get_ref();
+    let (protocol, idle) = match table.protocol.get_ref() {
+        ListenerProtocol::Http => (Protocol::Http, IDLE),
+        ListenerProtocol::Tcp => (Protocol::Tcp, TCP_IDLE),
+    };
     let (timeouts, limits) = (&table.timeouts, &table.limits);
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     Listener {
         name: name.to_owned(),
         address,
+        protocol,
         upstream,
         trusted_proxies: table.trusted_proxies.get_ref().items.iter().map(|net| net.get_ref().0).collect(),
         timeouts: ListenerTimeouts {
             header: timeouts.header.get_ref().0,
-            idle: timeouts.idle.get_ref().0,
+            idle: timeouts.idle.as_ref().map_or(idle, |time| time.get_ref().0),
             stall: timeouts.stall.get_ref().0,
             half_close: timeouts.half_close.get_ref().0,
         },
@@ -65,5 +113,12 @@ fn listener(
             header_bytes: count(limits.header_bytes.get_ref().0),
             body_bytes: limits.body_bytes.get_ref().most().map(|size| size.0),
         },
+    }
+}
+
+impl schema::Listener {
+    /// Whether it passes bytes through instead of serving requests.
+    pub(super) fn speaks_tcp(&self) -> bool {
+        *self.protocol.get_ref() == ListenerProtocol::Tcp
     }
 }

@@ -53,15 +53,45 @@ pub(crate) fn lower(file: schema::File, problems: &mut Problems) -> Plan {
         },
         listeners,
         routes,
-        upstreams: upstream::lower(upstreams, problems),
+        upstreams: upstream::lower(upstreams, names.uses(), problems),
     }
 }
 
-/// Finds listeners and upstreams by name, and remembers which upstreams were asked for.
+/// Finds listeners and upstreams by name, and remembers what upstreams were asked for.
 pub(crate) struct Names {
     listeners: HashMap<String, usize>,
     upstreams: HashMap<String, usize>,
-    used: Vec<bool>,
+    /// Whether each listener speaks TCP.
+    speaks_tcp: Vec<bool>,
+    uses: Vec<Uses>,
+}
+
+/// What an upstream is named for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Purpose {
+    Requests,
+    Sessions,
+}
+
+/// What is known of how an upstream is used.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Uses {
+    /// Its `protocol` is `"tcp"`.
+    is_tcp: bool,
+    requests: bool,
+    sessions: bool,
+}
+
+impl Uses {
+    /// Whether sessions of TCP listeners go there.
+    pub(crate) fn has_sessions(self) -> bool {
+        self.is_tcp || self.sessions
+    }
+
+    /// Whether nothing but sessions goes there, so that what is for requests has no effect.
+    pub(crate) fn only_sessions(self) -> bool {
+        self.is_tcp || (self.sessions && !self.requests)
+    }
 }
 
 impl Names {
@@ -69,17 +99,44 @@ impl Names {
         Self {
             listeners: positions(listeners),
             upstreams: positions(upstreams),
-            used: vec![false; upstreams.entries.len()],
+            speaks_tcp: listeners
+                .entries
+                .iter()
+                .map(|(_, table)| table.as_ref().is_some_and(schema::Listener::speaks_tcp))
+                .collect(),
+            uses: upstreams
+                .entries
+                .iter()
+                .map(|(_, table)| Uses {
+                    is_tcp: table.as_ref().is_some_and(schema::Upstream::speaks_tcp),
+                    ..Uses::default()
+                })
+                .collect(),
         }
     }
 
-    /// The index of an upstream; an unknown one is reported.
-    pub(crate) fn upstream(&mut self, name: &Spanned<Name>, problems: &mut Problems) -> Option<usize> {
+    /// The index of an upstream; an unknown one is reported, and one that is not for this purpose.
+    pub(crate) fn upstream(
+        &mut self,
+        name: &Spanned<Name>,
+        purpose: Purpose,
+        problems: &mut Problems,
+    ) -> Option<usize> {
         let found = self.upstreams.get(&name.get_ref().0).copied();
         match found {
             Some(index) => {
-                if let Some(used) = self.used.get_mut(index) {
-                    *used = true;
+                let Some(uses) = self.uses.get_mut(index) else { return found };
+                match purpose {
+                    Purpose::Requests => uses.requests = true,
+                    Purpose::Sessions => uses.sessions = true,
+                }
+                if uses.is_tcp && uses.requests {
+                    let name_of = &name.get_ref().0;
+                    let message =
+                        format!("upstream `{name_of}` has protocol = \"tcp\": it takes no HTTP requests");
+                    problems.error(codes::WRONG_PROTOCOL, name.span(), message).help(format!(
+                        "remove `protocol` from [upstream.{name_of}], or name it in a listener with protocol = \"tcp\""
+                    ));
                 }
             }
             None => unknown(codes::UNKNOWN_UPSTREAM, "upstream", name, &self.upstreams, problems),
@@ -96,9 +153,24 @@ impl Names {
         found
     }
 
+    /// Whether a listener speaks TCP.
+    pub(crate) fn speaks_tcp(&self, listener: usize) -> bool {
+        self.speaks_tcp.get(listener).copied().unwrap_or(false)
+    }
+
+    /// Whether there are listeners, and all of them speak TCP.
+    pub(crate) fn all_speak_tcp(&self) -> bool {
+        !self.speaks_tcp.is_empty() && self.speaks_tcp.iter().all(|speaks| *speaks)
+    }
+
+    /// How each upstream is used, in file order.
+    pub(crate) fn uses(&self) -> &[Uses] {
+        &self.uses
+    }
+
     fn report_unused(&self, upstreams: &Named<schema::Upstream>, problems: &mut Problems) {
-        for ((name, _), used) in upstreams.entries.iter().zip(&self.used) {
-            if !used {
+        for ((name, _), uses) in upstreams.entries.iter().zip(&self.uses) {
+            if !uses.requests && !uses.sessions {
                 let message = format!("nothing sends to upstream `{}`", name.get_ref());
                 let help = format!("name it in a listener or route: upstream = {:?}", name.get_ref());
                 problems.warning(codes::UNUSED_UPSTREAM, name.span(), message).help(help);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use evenkeel_policy::routing::Matcher;
 use toml::Spanned;
 
-use super::Names;
+use super::{Names, Purpose};
 use crate::codes;
 use crate::collection::List;
 use crate::diagnostic::Problems;
@@ -36,6 +36,7 @@ pub(super) fn lower(
             }
         }
         let listener = table.listener.as_ref().map(|listener| names.listener(listener, problems));
+        check_protocol(&table, listener.flatten(), names, at.clone(), problems);
         let named = table.name.as_ref().map(|name| name.get_ref().0.clone());
         let label = named.as_ref().map_or_else(|| "a route".to_owned(), |name| format!("route `{name}`"));
         let place = table.name.as_ref().map_or(at, Spanned::span);
@@ -45,6 +46,32 @@ pub(super) fn lower(
         }
     }
     plan
+}
+
+/// A TCP listener has no requests that a route could take.
+fn check_protocol(
+    table: &schema::Route,
+    listener: Option<usize>,
+    names: &Names,
+    at: Range<usize>,
+    problems: &mut Problems,
+) {
+    match &table.listener {
+        Some(name) if listener.is_some_and(|listener| names.speaks_tcp(listener)) => {
+            let name_of = &name.get_ref().0;
+            let message = format!("listener `{name_of}` has protocol = \"tcp\": it has no requests to route");
+            problems
+                .error(codes::WRONG_PROTOCOL, name.span(), message)
+                .help(format!("remove the route, and name its upstream in [listener.{name_of}]"));
+        }
+        None if names.all_speak_tcp() => {
+            let place = table.name.as_ref().map_or(at, Spanned::span);
+            let message = "no listener speaks HTTP: there are no requests to route".to_owned();
+            let help = "remove the route; a listener with protocol = \"tcp\" names its `upstream` itself";
+            problems.error(codes::WRONG_PROTOCOL, place, message).help(help);
+        }
+        _ => {}
+    }
 }
 
 fn matcher(table: schema::Match) -> Matcher {
@@ -99,7 +126,7 @@ fn action(
     }
     let upstream = read(&table.upstream).map(|(name, at)| {
         let name = Spanned::new(at, name.clone());
-        names.upstream(&name, problems).map(Action::Upstream)
+        names.upstream(&name, Purpose::Requests, problems).map(Action::Upstream)
     });
     let split = read(&table.split).map(|(shares, at)| split(shares, at, names, problems));
     let redirect = read(&table.redirect).map(|(redirect, _)| {
@@ -126,7 +153,7 @@ fn split(
     let mut seen: HashMap<usize, Range<usize>> = HashMap::new();
     for share in &shares.items {
         let Some(name) = &share.get_ref().upstream else { continue };
-        let Some(index) = names.upstream(name, problems) else { continue };
+        let Some(index) = names.upstream(name, Purpose::Requests, problems) else { continue };
         let weight = u32::try_from(share.get_ref().weight.get_ref().0).unwrap_or(u32::MAX);
         if let Some(first) = seen.get(&index) {
             twice(name, first.clone(), problems);

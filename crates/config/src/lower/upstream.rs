@@ -8,28 +8,36 @@ use evenkeel_policy::health::Thresholds;
 use evenkeel_policy::retry::{RetryOn, RetryRules};
 use toml::Spanned;
 
+use super::Uses;
 use crate::codes;
 use crate::collection::{Limit, Named};
 use crate::diagnostic::Problems;
-use crate::plan::{Endpoint, EndpointAddress, Health, Pool, ProbeKind, Upstream, UpstreamTimeouts};
+use crate::plan::{
+    Endpoint, EndpointAddress, Health, OnDown, Pool, ProbeKind, Secret, Upstream, UpstreamTimeouts,
+};
 use crate::schema;
 use crate::values::duration::show;
 use crate::values::status::RetryWord;
 use crate::values::word::{Probe, UpstreamProtocol};
 
-pub(super) fn lower(upstreams: Named<schema::Upstream>, problems: &mut Problems) -> Vec<Upstream> {
+pub(super) fn lower(
+    upstreams: Named<schema::Upstream>,
+    uses: &[Uses],
+    problems: &mut Problems,
+) -> Vec<Upstream> {
     let mut plan = Vec::with_capacity(upstreams.entries.len());
-    for (name, table) in upstreams.entries {
+    for ((name, table), uses) in upstreams.entries.into_iter().zip(uses) {
         let Some(table) = table else { continue };
-        let UpstreamProtocol::Http1 = table.protocol.get_ref();
+        check_effects(name.get_ref(), &table, *uses, problems);
         let endpoints = endpoints(&name, &table, problems);
         let timeouts = timeouts(&table.timeouts, problems);
-        let health = table.health.map(|health| health_of(health.into_inner(), problems));
+        let health = table.health.map(|health| health_of(health.into_inner(), *uses, problems));
         plan.push(Upstream {
             name: name.into_inner(),
             balance: table.balance.into_inner(),
             endpoints,
             health,
+            on_down: table.on_down.map_or(OnDown::Keep, Spanned::into_inner),
             retry: retry(table.retry),
             timeouts,
             pool: Pool {
@@ -40,6 +48,49 @@ pub(super) fn lower(upstreams: Named<schema::Upstream>, problems: &mut Problems)
         });
     }
     plan
+}
+
+impl schema::Upstream {
+    /// Whether it is said to be for TCP sessions only.
+    pub(super) fn speaks_tcp(&self) -> bool {
+        *self.protocol.get_ref() == UpstreamProtocol::Tcp
+    }
+}
+
+/// What is written for requests where only sessions go, and for sessions where only requests go.
+fn check_effects(name: &str, table: &schema::Upstream, uses: Uses, problems: &mut Problems) {
+    if let Some(on_down) = table.on_down.as_ref().filter(|_| !uses.has_sessions()) {
+        let message =
+            format!("`on_down` has no effect: no listener with protocol = \"tcp\" has upstream {name:?}");
+        problems.error(codes::NO_EFFECT, on_down.span(), message).help("remove it");
+    }
+    if !uses.only_sessions() {
+        return;
+    }
+    let (timeouts, pool) = (&table.timeouts, &table.pool);
+    let written = [
+        ("timeouts.response".to_owned(), timeouts.response.span()),
+        ("timeouts.attempt".to_owned(), timeouts.attempt.as_ref().map_or(0..0, Spanned::span)),
+        ("timeouts.stall".to_owned(), timeouts.stall.span()),
+        ("pool.idle_connections".to_owned(), pool.idle_connections.span()),
+        ("pool.idle".to_owned(), pool.idle.span()),
+    ];
+    let words = &table.retry.on.get_ref().items;
+    let words = words.iter().filter_map(|word| match word.get_ref() {
+        RetryWord::Connect => None,
+        RetryWord::Reset => Some(("\"reset\"".to_owned(), word.span())),
+        RetryWord::Status(status) => Some((format!("\"{status}\""), word.span())),
+    });
+    // A default has no place in the file.
+    for (key, span) in written.into_iter().chain(words).filter(|(_, span)| !span.is_empty()) {
+        let message = format!("`{key}` has no effect: upstream `{name}` has TCP sessions, no requests");
+        let help = match key.as_str() {
+            key if key.starts_with('"') => "remove it: of a session, only \"connect\" can be tried again",
+            key if key.starts_with("pool") => "remove it: a session has a connection of its own",
+            _ => "remove it; `timeouts.idle` of the listener is how long nothing may pass",
+        };
+        problems.error(codes::NO_EFFECT, span, message).help(help);
+    }
 }
 
 fn endpoints(name: &Spanned<String>, table: &schema::Upstream, problems: &mut Problems) -> Vec<Endpoint> {
@@ -155,8 +206,11 @@ fn never_reached(
     problems.warning(codes::NEVER_REACHED, place.clone(), message).help(help);
 }
 
-fn health_of(table: schema::Health, problems: &mut Problems) -> Health {
-    let kind = match table.kind.into_inner() {
+fn health_of(table: schema::Health, uses: Uses, problems: &mut Problems) -> Health {
+    let kind = table.kind.as_ref().map(|kind| *kind.get_ref());
+    let kind = kind.unwrap_or(if uses.only_sessions() { Probe::Tcp } else { Probe::Http });
+    check_probe(kind, &table, problems);
+    let kind = match kind {
         Probe::Http => ProbeKind::Http {
             path: table.path.map_or_else(|| "/".to_owned(), |path| path.into_inner().0),
             host: table.host.map(|host| host.into_inner().0),
@@ -166,21 +220,9 @@ fn health_of(table: schema::Health, problems: &mut Problems) -> Health {
             },
             body: table.body.map(|body| body.into_inner().0),
         },
-        Probe::Tcp => {
-            let http_only = [
-                ("path", table.path.map(|v| v.span())),
-                ("host", table.host.map(|v| v.span())),
-                ("expect", table.expect.map(|v| v.span())),
-                ("body", table.body.map(|v| v.span())),
-            ];
-            for (key, span) in http_only {
-                if let Some(span) = span {
-                    problems
-                        .error(codes::NO_EFFECT, span, format!("`{key}` has no effect with kind = \"tcp\""))
-                        .help("remove it, or write kind = \"http\"");
-                }
-            }
-            ProbeKind::Tcp
+        Probe::Tcp => ProbeKind::Tcp,
+        Probe::Redis => {
+            ProbeKind::Redis { password: table.password.map(|password| Secret::new(password.into_inner().0)) }
         }
     };
     let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
@@ -193,5 +235,28 @@ fn health_of(table: schema::Health, problems: &mut Problems) -> Health {
             fall: number(table.fall.into_inner().0),
             start: table.start.into_inner(),
         },
+    }
+}
+
+/// Keys that another kind of probe has.
+fn check_probe(kind: Probe, table: &schema::Health, problems: &mut Problems) {
+    let keys = [
+        ("path", "http", table.path.as_ref().map(Spanned::span)),
+        ("host", "http", table.host.as_ref().map(Spanned::span)),
+        ("expect", "http", table.expect.as_ref().map(Spanned::span)),
+        ("body", "http", table.body.as_ref().map(Spanned::span)),
+        ("password", "redis", table.password.as_ref().map(Spanned::span)),
+    ];
+    let kind = match kind {
+        Probe::Http => "http",
+        Probe::Tcp => "tcp",
+        Probe::Redis => "redis",
+    };
+    for (key, of, span) in keys {
+        if let Some(span) = span.filter(|_| of != kind) {
+            problems
+                .error(codes::NO_EFFECT, span, format!("`{key}` has no effect with kind = {kind:?}"))
+                .help(format!("remove it, or write kind = {of:?}"));
+        }
     }
 }

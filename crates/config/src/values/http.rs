@@ -104,6 +104,17 @@ http_text!(
 );
 
 http_text!(
+    /// What a probe proves itself with.
+    ProbePassword(String), "text that is not empty", None,
+    "What `requirepass` of the endpoints says. It is not shown again.",
+    "\"secret\"",
+    |text| match text {
+        "" => Err(Wrong::new(BAD_TEXT, "an empty password is none".to_owned()).help("remove it")),
+        text => Ok(text.to_owned()),
+    }
+);
+
+http_text!(
     /// The `Host` a probe sends.
     ProbeHost(String), "a host", None,
     "A host name or address, perhaps with a port.",

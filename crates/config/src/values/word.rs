@@ -5,7 +5,7 @@ use evenkeel_policy::health::Start;
 use toml::de::DeValue;
 
 use crate::codes;
-use crate::plan::LogFormat;
+use crate::plan::{LogFormat, OnDown};
 use crate::setting::{Reader, Setting, Shape, Value, nearest, quoted};
 
 /// A value that is one of a few words.
@@ -84,28 +84,16 @@ impl Word for LogFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListenerProtocol {
     Http,
+    Tcp,
 }
 
 impl Word for ListenerProtocol {
     const KIND: &'static str = "protocol";
-    const LATER: &'static [&'static str] = &[
-        "tcp",
-        "udp",
-        "tls",
-        "https",
-        "http2",
-        "h2",
-        "h2c",
-        "http3",
-        "h3",
-        "quic",
-        "grpc",
-        "websocket",
-        "ws",
-    ];
+    const LATER: &'static [&'static str] =
+        &["udp", "tls", "https", "http2", "h2", "h2c", "http3", "h3", "quic", "grpc", "websocket", "ws"];
 
     fn words() -> Vec<(&'static str, Self)> {
-        vec![("http", Self::Http)]
+        vec![("http", Self::Http), ("tcp", Self::Tcp)]
     }
 }
 
@@ -113,15 +101,16 @@ impl Word for ListenerProtocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UpstreamProtocol {
     Http1,
+    Tcp,
 }
 
 impl Word for UpstreamProtocol {
     const KIND: &'static str = "protocol";
     const LATER: &'static [&'static str] =
-        &["http2", "h2", "h2c", "tcp", "udp", "tls", "https", "http3", "h3", "grpc", "fastcgi", "websocket"];
+        &["http2", "h2", "h2c", "udp", "tls", "https", "http3", "h3", "grpc", "fastcgi", "websocket"];
 
     fn words() -> Vec<(&'static str, Self)> {
-        vec![("http1", Self::Http1)]
+        vec![("http1", Self::Http1), ("tcp", Self::Tcp)]
     }
 }
 
@@ -130,13 +119,22 @@ impl Word for UpstreamProtocol {
 pub(crate) enum Probe {
     Http,
     Tcp,
+    Redis,
 }
 
 impl Word for Probe {
     const KIND: &'static str = "kind of probe";
-    const LATER: &'static [&'static str] = &["grpc", "redis"];
+    const LATER: &'static [&'static str] = &["grpc"];
 
     fn words() -> Vec<(&'static str, Self)> {
-        vec![("http", Self::Http), ("tcp", Self::Tcp)]
+        vec![("http", Self::Http), ("tcp", Self::Tcp), ("redis", Self::Redis)]
+    }
+}
+
+impl Word for OnDown {
+    const KIND: &'static str = "word";
+
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![("keep", Self::Keep), ("close", Self::Close)]
     }
 }

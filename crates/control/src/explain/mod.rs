@@ -6,7 +6,7 @@ mod question;
 mod text;
 
 use evenkeel_config::Plan;
-use evenkeel_config::plan::{Action, Listener, Route, Upstream};
+use evenkeel_config::plan::{Action, Listener, Protocol, Route, Upstream};
 use evenkeel_policy::balance::Algorithm;
 use evenkeel_policy::eligibility;
 use evenkeel_policy::endpoint::{Endpoint, EndpointId, Endpoints, State};
@@ -42,6 +42,8 @@ pub struct ListenerExplanation {
     pub listener: String,
     /// Where it listens.
     pub address: String,
+    /// What it speaks: `http` or `tcp`.
+    pub protocol: &'static str,
     /// The route taken; empty when none was and the listener has an upstream of its own.
     pub route: Option<String>,
     /// Why this one.
@@ -212,12 +214,22 @@ fn at_listener(
         ListenerExplanation {
             listener: listener.name.clone(),
             address: address.clone(),
+            protocol: listener.protocol.name(),
             route: name.or_else(|| matches!(decision, Decision::Forward { .. }).then(String::new)),
             because,
             refused,
             decision,
         }
     };
+    if listener.protocol == Protocol::Tcp {
+        let because = format!(
+            "listener {} passes bytes through (protocol = \"tcp\"): no request is looked at, every connection goes to its upstream",
+            listener.name
+        );
+        let branches = listener.upstream.and_then(|upstream| branch(plan, upstream, 100.0, status));
+        let decision = Decision::Forward { branches: branches.into_iter().collect() };
+        return explained(None, because, Vec::new(), decision);
+    }
     if question.method == "CONNECT" {
         let answer = Answer::of(Rejection::UnsupportedMethod, String::new());
         let because = "CONNECT is for forward proxies, and this is none".to_owned();

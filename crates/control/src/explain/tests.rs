@@ -80,6 +80,7 @@ fn status(api: &[(bool, u32)]) -> Status {
             .listeners
             .iter()
             .map(|listener| ListenerStatus {
+                protocol: listener.protocol.name(),
                 name: listener.name.clone(),
                 address: listener.address.to_string(),
                 connections: 0,
@@ -219,4 +220,34 @@ fn it_is_json_for_programs() {
     assert_eq!(json["routed"], true);
     assert_eq!(json["listeners"][0]["decision"]["kind"], "forward");
     assert_eq!(json["listeners"][0]["decision"]["branches"][0]["endpoints"][0]["eligible"], true);
+}
+
+#[test]
+fn a_tcp_listener_looks_at_no_request() {
+    let file = r#"
+        [listener.cache]
+        address = "127.0.0.1:6379"
+        protocol = "tcp"
+        upstream = "redis"
+        [listener.web]
+        address = "127.0.0.1:8080"
+        [[route]]
+        name = "all"
+        respond = { body = "hi" }
+        [upstream.redis]
+        endpoints = ["127.0.0.1:6380"]
+    "#;
+    let plan = evenkeel_config::parse(file, "test.toml").unwrap().plan;
+    let question = Question::new("CONNECT", "http://127.0.0.1:6379/", &[] as &[&str]).unwrap();
+    let explanation = explain(&plan, &question, None);
+    assert_eq!((explanation.listeners.len(), explanation.listeners[0].protocol), (1, "tcp"));
+    assert_eq!(branches(&explanation)[0].takes.as_deref(), Some("127.0.0.1:6380"));
+    let text = explanation.to_string();
+    assert!(text.contains("no request is looked at") && text.contains("it takes 127.0.0.1:6380"), "{text}");
+
+    let mut drained = plan.clone();
+    drained.upstreams[0].endpoints[0].weight = 0;
+    let text = explain(&drained, &question, None).to_string();
+    assert!(text.contains("the connection is reset, endpoints_drained"), "{text}");
+    assert!(!text.contains("answered"), "{text}");
 }

@@ -35,6 +35,14 @@ impl fmt::Display for ListenerExplanation {
             Decision::Forward { branches } => {
                 for branch in branches {
                     write_branch(f, branch, branches.len() > 1)?;
+                    match &branch.answer {
+                        // Bytes have no words for it.
+                        Some(answer) if self.protocol == "tcp" => {
+                            writeln!(f, "  the connection is reset, {} ({})", answer.reason, answer.detail)?;
+                        }
+                        Some(answer) => writeln!(f, "  answered {answer}")?,
+                        None => {}
+                    }
                 }
                 Ok(())
             }
@@ -56,7 +64,7 @@ fn write_branch(f: &mut fmt::Formatter<'_>, branch: &Branch, is_part: bool) -> f
     }
     let eligible = branch.endpoints.iter().filter(|endpoint| endpoint.eligible).count();
     match (&branch.answer, &branch.takes) {
-        (Some(answer), _) => writeln!(f, "  answered {answer}"),
+        (Some(_), _) => Ok(()),
         (None, Some(takes)) => writeln!(f, "  it takes {takes}"),
         (None, None) => writeln!(f, "  it takes one of the {eligible} eligible ones"),
     }

@@ -42,6 +42,10 @@ fn sample() -> (Arc<Telemetry>, [Writer; 2]) {
     let route = one.route("web", "api", "app");
     route.request(Method::Post, 502, Duration::from_secs(31), 7, 70);
     route.request(Method::Other, 0, Duration::ZERO, 0, 0);
+    let sessions = one.sessions("cache", "redis");
+    sessions.passed(1_000, 2_000_000);
+    sessions.ended(None, Duration::from_secs(4_000));
+    sessions.ended(Some(Rejection::ClientClosed), Duration::from_millis(3));
     one.upstream("app").retry(RetryReason::Connect);
     let endpoint = two.endpoint("app", "127.0.0.1:9001");
     endpoint.connect_failed();

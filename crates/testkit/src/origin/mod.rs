@@ -1,6 +1,7 @@
 //! A scripted HTTP origin: does to the proxy whatever a test tells it to, and remembers what it was asked.
 
 mod conversation;
+mod redis;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -14,6 +15,7 @@ use std::{mem, thread};
 use socket2::SockRef;
 
 pub use conversation::{Conversation, Request, reply, reply_with};
+pub use redis::RedisMood;
 
 use crate::ports::ReservedPort;
 use crate::wait::{Watched, eventually};

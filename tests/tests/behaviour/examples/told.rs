@@ -7,7 +7,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use evenkeel_testkit::{Proxy, RawClient, Response, ToyBackend};
+use evenkeel_testkit::{Origin, Proxy, RawClient, RedisMood, Response, ToyBackend};
 
 use super::command::{Curl, curls};
 
@@ -19,10 +19,33 @@ pub(crate) struct Example {
     /// The proxy with the example's configuration.
     pub(crate) proxy: Proxy,
     text: String,
-    backends: Vec<(u16, String, ToyBackend)>,
+    backends: Vec<(u16, String, Server)>,
     /// The commands under `See:`, and which of them a test has run.
     see: Vec<String>,
     seen: RefCell<BTreeSet<String>>,
+}
+
+/// A server that an example starts.
+enum Server {
+    Toy(ToyBackend),
+    /// Scripted: what the example shows is seen without the real one.
+    Redis(Origin),
+}
+
+impl Server {
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Toy(toy) => toy.address(),
+            Self::Redis(redis) => redis.address(),
+        }
+    }
+
+    fn kill9(&mut self) {
+        match self {
+            Self::Toy(toy) => toy.kill9(),
+            Self::Redis(redis) => redis.kill(),
+        }
+    }
 }
 
 impl Example {
@@ -30,10 +53,10 @@ impl Example {
     pub(crate) fn start(file: &str) -> Self {
         let text = read(file);
         let run = commands(&text, "# Run:");
-        let (last, toys) = run.split_last().unwrap_or_else(|| panic!("{file} does not say how to run it"));
+        let (last, servers) = run.split_last().unwrap_or_else(|| panic!("{file} does not say how to run it"));
         assert_eq!(last, &format!("evenkeel run -c {file}"));
-        let backends: Vec<_> = toys.iter().map(|command| toy(command)).collect();
-        let moved: Vec<_> = backends.iter().map(|(port, _, toy)| (*port, toy.address())).collect();
+        let backends: Vec<_> = servers.iter().map(|command| server(command)).collect();
+        let moved: Vec<_> = backends.iter().map(|(port, _, server)| (*port, server.address())).collect();
         let proxy = Proxy::start(&relocate(&text, &moved));
         let see = commands(&text, "# See:");
         assert!(!see.is_empty(), "{file} does not say what to see");
@@ -76,8 +99,25 @@ impl Example {
     /// The backend of this name.
     #[track_caller]
     pub(crate) fn backend(&mut self, name: &str) -> &mut ToyBackend {
+        match self.server(name) {
+            Server::Toy(toy) => toy,
+            Server::Redis(_) => panic!("{name} is no toy backend"),
+        }
+    }
+
+    /// The Redis on this port.
+    #[track_caller]
+    pub(crate) fn redis(&mut self, name: &str) -> &mut Origin {
+        match self.server(name) {
+            Server::Redis(redis) => redis,
+            Server::Toy(_) => panic!("{name} is no Redis"),
+        }
+    }
+
+    #[track_caller]
+    fn server(&mut self, name: &str) -> &mut Server {
         let found = self.backends.iter_mut().find(|(_, own, _)| own == name);
-        &mut found.unwrap_or_else(|| panic!("no backend {name}")).2
+        &mut found.unwrap_or_else(|| panic!("no server {name}")).2
     }
 
     /// A path of the example's, in the proxy's own directory.
@@ -100,8 +140,8 @@ impl Example {
         if port == 9900 {
             return self.proxy.admin();
         }
-        if let Some((_, _, toy)) = self.backends.iter().find(|(own, ..)| *own == port) {
-            return toy.address();
+        if let Some((_, _, server)) = self.backends.iter().find(|(own, ..)| *own == port) {
+            return server.address();
         }
         let line = format!("address = \"127.0.0.1:{port}\"");
         let before = self.text.find(&line).map(|at| &self.text[..at]);
@@ -145,7 +185,7 @@ pub(crate) fn relocate(text: &str, endpoints: &[(u16, SocketAddr)]) -> String {
     for (port, address) in endpoints {
         text = text.replace(&format!("\"127.0.0.1:{port}\""), &format!("\"{address}\""));
     }
-    for port in [8080, 8081, 9900] {
+    for port in [8080, 8081, 6379, 9900] {
         text = text.replace(&format!("\"127.0.0.1:{port}\""), "\"127.0.0.1:0\"");
     }
     text
@@ -158,12 +198,17 @@ fn commands(text: &str, heading: &str) -> Vec<String> {
     lines.map(|line| line.split("  #").next().unwrap_or(line).trim().to_owned()).collect()
 }
 
-/// Starts what `toy-backend --listen 127.0.0.1:9001 --name a &` starts; with the port it names.
-fn toy(command: &str) -> (u16, String, ToyBackend) {
+/// Starts what `toy-backend --listen 127.0.0.1:9001 --name a &` or `redis-server --port 6380 --save '' &` starts;
+/// with the port it names, and its name, which a Redis has from its port.
+fn server(command: &str) -> (u16, String, Server) {
     let words: Vec<_> = command.split(' ').collect();
+    if let ["redis-server", "--port", port, "--save", "''", "&"] = words[..] {
+        let number = port.parse().unwrap_or_else(|_| panic!("a port in {command:?}"));
+        return (number, port.to_owned(), Server::Redis(Origin::redis(port, &RedisMood::default())));
+    }
     let ["toy-backend", "--listen", address, "--name", name, "&"] = words[..] else {
         panic!("not a toy backend: {command:?}")
     };
     let address: SocketAddr = address.parse().unwrap_or_else(|_| panic!("an address in {command:?}"));
-    (address.port(), name.to_owned(), ToyBackend::start(name))
+    (address.port(), name.to_owned(), Server::Toy(ToyBackend::start(name)))
 }

@@ -1,0 +1,126 @@
+//! [`Flow`]: the bytes of a session in one direction.
+//!
+//! A read goes into the worker's buffer and straight out again. What the receiver does not take is kept, and
+//! nothing more is read until it has gone: a slow receiver slows the sender, and a flow costs at most one read
+//! of memory, and none while it rests.
+
+use std::task::{Context, Poll, ready};
+
+use evenkeel_net::Stream;
+
+/// How much is read at once at first, at least, and at most. What flows is moved in larger pieces, which costs less
+/// CPU per byte; what is kept for a slow receiver in smaller ones.
+const WINDOW: usize = 64 * 1024;
+const SMALLEST_WINDOW: usize = 16 * 1024;
+const LARGEST_WINDOW: usize = 256 * 1024;
+/// Reads in a row before the other direction, and other connections, have their turn.
+const TURNS: u32 = 4;
+
+/// One direction.
+pub(crate) struct Flow {
+    /// Bytes for the receiver that it has not taken yet, from `sent` on.
+    kept: Vec<u8>,
+    sent: usize,
+    window: usize,
+    stage: Stage,
+    /// Bytes that came from the sender.
+    pub(crate) received: u64,
+    /// Bytes that the receiver took late, after they had been kept.
+    late: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// The sender has ended; what is kept has still to go.
+    Ending,
+    /// The receiver has been told so.
+    Ended,
+}
+
+/// Which side is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broken {
+    Sender,
+    Receiver,
+}
+
+impl Flow {
+    pub(crate) fn new() -> Self {
+        Self { kept: Vec::new(), sent: 0, window: WINDOW, stage: Stage::Open, received: 0, late: 0 }
+    }
+
+    /// Grows whenever something moves.
+    pub(crate) fn progress(&self) -> u64 {
+        self.received + self.late
+    }
+
+    /// Moves what can be moved. Ready once the end, too, was passed on.
+    ///
+    /// # Errors
+    /// One side has reset its connection.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Stream,
+        to: &Stream,
+        buffer: &mut [u8],
+    ) -> Poll<Result<(), Broken>> {
+        for _ in 0..TURNS {
+            ready!(self.poll_flush(cx, to))?;
+            match self.stage {
+                Stage::Open => ready!(self.poll_pass(cx, from, to, buffer))?,
+                Stage::Ending => {
+                    to.finish_writing().map_err(|_| Broken::Receiver)?;
+                    self.stage = Stage::Ended;
+                }
+                Stage::Ended => return Poll::Ready(Ok(())),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads once and passes on what the receiver takes.
+    fn poll_pass(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Stream,
+        to: &Stream,
+        buffer: &mut [u8],
+    ) -> Poll<Result<(), Broken>> {
+        let room = buffer.get_mut(..self.window).unwrap_or_default();
+        let read = ready!(from.poll_read(cx, room)).map_err(|_| Broken::Sender)?;
+        if read == 0 {
+            self.stage = Stage::Ending;
+            return Poll::Ready(Ok(()));
+        }
+        self.received += read as u64;
+        let bytes = room.get(..read).unwrap_or_default();
+        let taken = match to.try_write(bytes) {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
+            Err(_) => return Poll::Ready(Err(Broken::Receiver)),
+        };
+        if taken < read {
+            self.kept.extend_from_slice(bytes.get(taken..).unwrap_or_default());
+            self.window = SMALLEST_WINDOW;
+        } else if read == self.window {
+            self.window = (self.window * 2).min(LARGEST_WINDOW);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Passes on what was kept.
+    fn poll_flush(&mut self, cx: &mut Context<'_>, to: &Stream) -> Poll<Result<(), Broken>> {
+        while let Some(rest @ [_, ..]) = self.kept.get(self.sent..) {
+            let taken = ready!(to.poll_write(cx, rest)).map_err(|_| Broken::Receiver)?;
+            self.sent += taken;
+            self.late += taken as u64;
+        }
+        if self.sent > 0 {
+            (self.kept, self.sent) = (Vec::new(), 0);
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,277 @@
+//! A session: a client's connection to a TCP listener, passed through to one endpoint.
+//!
+//! Pick an endpoint, connect, on failure try another one; then move bytes both ways until both sides have
+//! ended. An end of one side is passed on as such (the other direction goes on), a reset as a reset: whoever
+//! reads must not take a stream that was cut for a whole one.
+//!
+//! Invariant: every session is recorded exactly once, when it is dropped, however it ended.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime};
+
+use evenkeel_config::plan::OnDown;
+use evenkeel_net::{Peer, Stream};
+use evenkeel_policy::rejection::Rejection;
+use evenkeel_policy::retry::Attempted;
+use evenkeel_telemetry::Client;
+
+use crate::connect::{Unconnected, connect};
+use crate::flow::{Broken, Flow};
+use crate::heads::UNIX_PEER;
+use crate::pool::EndpointConnection;
+use crate::presence::Presence;
+use crate::state::{ListenerState, Tunnel, Worker};
+use crate::timers::Deadline;
+use crate::upstream::EndpointState;
+use crate::worker::Place;
+
+/// One session.
+pub(crate) struct Session {
+    worker: Rc<Worker>,
+    /// The listener as it was when the session began: a session keeps its settings.
+    listener: Rc<ListenerState>,
+    tunnel: Tunnel,
+    /// The client's side.
+    stream: Stream,
+    /// The endpoint's side, once there is one.
+    endpoint: Option<EndpointConnection>,
+    /// The place taken at the endpoint of the last attempt.
+    seat: Option<Seat>,
+    deadline: Deadline,
+    /// The peer's address; `None` on a UNIX socket.
+    client: Option<IpAddr>,
+    started: Instant,
+    attempts: u32,
+    connect: Option<Duration>,
+    first_byte: Option<Duration>,
+    /// Bytes received from the client and from the endpoint.
+    bytes_in: u64,
+    bytes_out: u64,
+    ending: Ending,
+    _presence: Presence,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    /// It has not, or was ended from outside.
+    None,
+    /// Both sides have closed it.
+    Completed,
+    /// For a reason.
+    Cut(Rejection),
+}
+
+/// A session counted at an endpoint for as long as it lasts. The count itself was made by the pick.
+struct Seat(Rc<EndpointState>);
+
+impl Seat {
+    fn take(endpoint: &Rc<EndpointState>) -> Self {
+        endpoint.series.begin();
+        Self(endpoint.clone())
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.shared.load.end();
+        self.0.series.end_session();
+    }
+}
+
+impl Session {
+    /// Takes up a connection, counted already in its listener's total and in `place`.
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        listener: Rc<ListenerState>,
+        tunnel: Tunnel,
+        stream: Stream,
+        peer: Peer,
+        place: Place,
+    ) -> Self {
+        Self {
+            _presence: Presence::begin(&worker, &listener, place),
+            deadline: worker.timers.deadline(),
+            worker,
+            listener,
+            tunnel,
+            stream,
+            endpoint: None,
+            seat: None,
+            client: match peer {
+                Peer::Tcp(address) => Some(address.ip().to_canonical()),
+                Peer::Unix => None,
+            },
+            started: Instant::now(),
+            attempts: 0,
+            connect: None,
+            first_byte: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            ending: Ending::None,
+        }
+    }
+
+    /// Serves the connection until it ends. By reference: a future holds its arguments twice, and there are many.
+    pub(crate) async fn serve(&mut self) {
+        // On the heap, and gone again once connected.
+        let connected = Box::pin(self.connect()).await;
+        self.ending = match connected {
+            Ok(()) => self.pass().await,
+            Err(rejection) => Ending::Cut(rejection),
+        };
+    }
+
+    /// Connects to an endpoint, to several in turn if need be.
+    async fn connect(&mut self) -> Result<(), Rejection> {
+        let upstream = self.tunnel.upstream.clone();
+        upstream.budget.borrow_mut().deposit(self.started);
+        let mut tried = Vec::new();
+        let mut last: Option<Rejection> = None;
+        loop {
+            let (id, endpoint) = upstream.pick(&self.worker, &tried).map_err(|ineligible| {
+                // What the last endpoint did says more than that there was no other one.
+                last.unwrap_or_else(|| upstream.rejection(&ineligible))
+            })?;
+            self.attempts += 1;
+            self.seat = Some(Seat::take(&endpoint));
+            let began = Instant::now();
+            self.deadline.set(began + upstream.settings.timeouts.connect);
+            let connected = tokio::select! {
+                biased;
+                connected = connect(&self.worker, &endpoint, &self.deadline) => connected,
+                () = self.stream.reset() => return Err(Rejection::ClientClosed),
+            };
+            let (failure, rejection) = match connected {
+                Ok(connection) => {
+                    self.connect = Some(began.elapsed());
+                    self.endpoint = Some(connection);
+                    return Ok(());
+                }
+                Err(Unconnected::OutOfResources) => return Err(Rejection::OutOfResources),
+                Err(Unconnected::Failed(failure, rejection)) => (failure, rejection),
+            };
+            endpoint.shared.suspect();
+            last = Some(rejection);
+            tried.push(id);
+            // No endpoint has seen a byte.
+            let attempted = Attempted {
+                repeatable: true,
+                body_replayable: true,
+                response_started: false,
+                attempts: self.attempts,
+            };
+            if self.worker.is_over.get() {
+                return Err(Rejection::ShuttingDown);
+            }
+            if !upstream.may_retry(&self.worker, &tried, failure, &attempted) {
+                return Err(rejection);
+            }
+        }
+    }
+
+    /// Passes bytes both ways until the session ends.
+    async fn pass(&mut self) -> Ending {
+        self.deadline.set(Instant::now() + self.listener.settings.timeouts.idle);
+        let (mut up, mut down) = (Flow::new(), Flow::new());
+        std::future::poll_fn(|cx| self.poll_pass(cx, &mut up, &mut down)).await
+    }
+
+    fn poll_pass(&mut self, cx: &mut Context<'_>, up: &mut Flow, down: &mut Flow) -> Poll<Ending> {
+        let (Some(endpoint), Some(Seat(seat))) = (&mut self.endpoint, &self.seat) else {
+            return Poll::Ready(Ending::Cut(Rejection::InternalError));
+        };
+        let before = up.progress() + down.progress();
+        let (sent, answered) = {
+            let buffer = &mut *self.worker.scratch.borrow_mut().input;
+            let sent = up.poll(cx, &mut self.stream, &endpoint.stream, buffer);
+            (sent, down.poll(cx, &mut endpoint.stream, &self.stream, buffer))
+        };
+        if up.progress() + down.progress() != before {
+            let now = Instant::now();
+            self.deadline.set(now + self.listener.settings.timeouts.idle);
+            self.tunnel.series.passed(up.received - self.bytes_in, down.received - self.bytes_out);
+            (self.bytes_in, self.bytes_out) = (up.received, down.received);
+            if self.bytes_out > 0 && self.first_byte.is_none() {
+                self.first_byte = Some(now - self.started);
+            }
+        }
+        let rejection = match (sent, answered) {
+            (Poll::Ready(Err(Broken::Sender)), _) | (_, Poll::Ready(Err(Broken::Receiver))) => {
+                Rejection::ClientClosed
+            }
+            (Poll::Ready(Err(Broken::Receiver)), _) | (_, Poll::Ready(Err(Broken::Sender))) => {
+                seat.shared.suspect();
+                Rejection::UpstreamReset
+            }
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(Ending::Completed),
+            _ if self.worker.is_over.get() => Rejection::ShuttingDown,
+            _ if self.tunnel.closes_when_down() && !seat.shared.status.state().up => Rejection::EndpointDown,
+            _ if self.deadline.poll(cx).is_ready() => Rejection::IdleTimeout,
+            _ => return Poll::Pending,
+        };
+        Poll::Ready(Ending::Cut(rejection))
+    }
+
+    /// Why it ended, if not by both sides' closing it.
+    fn reason(&self) -> Option<Rejection> {
+        match self.ending {
+            Ending::Completed => None,
+            Ending::Cut(rejection) => Some(rejection),
+            // The task was ended from outside: the worker stopped, or a bug ended it.
+            Ending::None if std::thread::panicking() => Some(Rejection::InternalError),
+            Ending::None => Some(Rejection::ShuttingDown),
+        }
+    }
+}
+
+impl Tunnel {
+    /// Whether a session ends when its endpoint is found down.
+    fn closes_when_down(&self) -> bool {
+        self.upstream.settings.on_down == OnDown::Close
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let reason = self.reason();
+        if let Some(reason) = reason {
+            // Neither side may take what it has for everything. They are gone already if this fails.
+            let _ = self.stream.reset_on_close();
+            if let Some(endpoint) = &self.endpoint {
+                let _ = endpoint.stream.reset_on_close();
+            }
+            self.listener.series.rejection(reason);
+        }
+        let duration = self.started.elapsed();
+        self.tunnel.series.ended(reason, duration);
+
+        let mut access = self.worker.access.borrow_mut();
+        if !access.is_on() {
+            return;
+        }
+        access.record(&evenkeel_telemetry::Record {
+            time: SystemTime::now() - duration,
+            request_id: b"",
+            client: self.client.map_or(Client::Text(UNIX_PEER), Client::Ip),
+            listener: &self.listener.settings.name,
+            route: "",
+            method: b"",
+            host: b"",
+            path: b"",
+            status: 0,
+            reason,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            duration,
+            upstream: &self.tunnel.upstream.settings.name,
+            endpoint: self.seat.as_ref().map_or("", |Seat(endpoint)| &endpoint.shared.label),
+            attempts: self.attempts,
+            connect: self.connect,
+            first_byte: self.first_byte,
+            tls: None,
+        });
+    }
+}

@@ -1,0 +1,156 @@
+//! An upstream and its endpoints as one worker has them: picking one, and deciding about another try.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use evenkeel_config::plan::Upstream;
+use evenkeel_policy::balance::{Balance, Balancer, Eligible, Hint};
+use evenkeel_policy::eligibility::{Ineligible, eligible};
+use evenkeel_policy::endpoint::{Endpoint, EndpointId, Endpoints};
+use evenkeel_policy::rejection::Rejection;
+use evenkeel_policy::retry::{self, Attempted, Budget, Decision, Failure};
+use evenkeel_telemetry::{EndpointSeries, RetryReason, UpstreamSeries, Writer};
+
+use crate::deployment::SharedEndpoint;
+use crate::pool::Pool;
+use crate::state::Worker;
+
+/// An upstream of this worker.
+pub(crate) struct UpstreamState {
+    pub(crate) settings: Upstream,
+    pub(crate) series: Arc<UpstreamSeries>,
+    pub(crate) budget: RefCell<Budget>,
+    endpoints: Endpoints,
+    pub(crate) states: Vec<Rc<EndpointState>>,
+    balancer: RefCell<Balancer>,
+}
+
+/// An endpoint of this worker; kept by every snapshot that names it.
+pub(crate) struct EndpointState {
+    pub(crate) shared: Arc<SharedEndpoint>,
+    pub(crate) series: Arc<EndpointSeries>,
+    pub(crate) pool: Pool,
+    /// Whether it was up when somebody last asked [`EndpointState::has_fallen`].
+    was_up: Cell<bool>,
+}
+
+impl UpstreamState {
+    pub(crate) fn new(
+        settings: &Upstream,
+        shared: &[Arc<SharedEndpoint>],
+        telemetry: &Writer,
+        kept: impl Fn(&Arc<SharedEndpoint>) -> Option<Rc<EndpointState>>,
+    ) -> Self {
+        let states = shared
+            .iter()
+            .map(|shared| {
+                kept(shared).unwrap_or_else(|| {
+                    Rc::new(EndpointState {
+                        shared: shared.clone(),
+                        series: telemetry.endpoint(&settings.name, &shared.label),
+                        pool: Pool::default(),
+                        was_up: Cell::new(true),
+                    })
+                })
+            })
+            .collect();
+        let endpoints = settings
+            .endpoints
+            .iter()
+            .zip(shared)
+            .map(|(settings, shared)| Endpoint {
+                status: shared.status.clone(),
+                load: shared.load.clone(),
+                max_in_flight: settings.max_in_flight,
+                backup: settings.backup,
+            })
+            .collect();
+        let endpoints = Endpoints::new(endpoints);
+        let mut balancer = Balancer::new(settings.balance);
+        balancer.rebuild(&endpoints);
+        Self {
+            settings: settings.clone(),
+            series: telemetry.upstream(&settings.name),
+            budget: RefCell::new(Budget::new(settings.retry.budget, Instant::now())),
+            endpoints,
+            states,
+            balancer: RefCell::new(balancer),
+        }
+    }
+
+    /// Picks an endpoint for the next attempt and counts the request there.
+    ///
+    /// # Errors
+    /// Nobody is eligible.
+    pub(crate) fn pick(
+        &self,
+        worker: &Worker,
+        tried: &[EndpointId],
+    ) -> Result<(EndpointId, Rc<EndpointState>), Ineligible> {
+        let ids = &mut *worker.eligible.borrow_mut();
+        // Another worker may take the last place between the look and the count; then there is one fewer
+        // eligible the next time round, so that this ends.
+        loop {
+            eligible(&self.endpoints, tried, ids)?;
+            let Some(choice) = Eligible::new(&self.endpoints, ids) else { return Err(Ineligible::default()) };
+            let id = self.balancer.borrow_mut().pick(&choice, Hint::default(), &mut worker.rng.borrow_mut());
+            let (Some(endpoint), Some(state)) = (self.endpoints.get(id), self.states.get(id.0 as usize))
+            else {
+                return Err(Ineligible::default());
+            };
+            if endpoint.load.try_begin(endpoint.max_in_flight) {
+                return Ok((id, state.clone()));
+            }
+        }
+    }
+
+    /// What to answer when nobody is eligible.
+    pub(crate) fn rejection(&self, ineligible: &Ineligible) -> Rejection {
+        match ineligible.rejection() {
+            Rejection::EndpointsDown if self.states.iter().all(|state| state.shared.target().is_none()) => {
+                Rejection::UnresolvedName
+            }
+            rejection => rejection,
+        }
+    }
+
+    /// Whether to try again elsewhere after this failure; if so, it is paid for and counted.
+    pub(crate) fn may_retry(
+        &self,
+        worker: &Worker,
+        tried: &[EndpointId],
+        failure: Failure,
+        attempted: &Attempted,
+    ) -> bool {
+        if !self.has_another(worker, tried) {
+            return false;
+        }
+        let budget = &mut self.budget.borrow_mut();
+        if retry::decide(&self.settings.retry, failure, attempted, budget, Instant::now()) != Decision::Retry
+        {
+            return false;
+        }
+        self.series.retry(match failure {
+            Failure::Connect | Failure::ConnectTimeout => RetryReason::Connect,
+            Failure::Reset => RetryReason::Reset,
+            Failure::AttemptTimeout => RetryReason::Timeout,
+            Failure::Status(_) => RetryReason::Status,
+        });
+        true
+    }
+
+    /// Whether an endpoint other than those tried could take an attempt.
+    fn has_another(&self, worker: &Worker, tried: &[EndpointId]) -> bool {
+        eligible(&self.endpoints, tried, &mut worker.eligible.borrow_mut()).is_ok()
+    }
+}
+
+impl EndpointState {
+    /// Whether it has gone down since this was last asked.
+    pub(crate) fn has_fallen(&self) -> bool {
+        let is_up = self.shared.status.state().up;
+        self.was_up.replace(is_up) && !is_up
+    }
+}
