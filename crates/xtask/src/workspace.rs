@@ -82,7 +82,8 @@ impl Workspace {
     pub(crate) fn build_release(&self) -> Result<PathBuf, String> {
         let mut build = Command::new(cargo());
         build.current_dir(root()).args(["build", "--release", "--locked", "--bins"]);
-        build.args(["--package", "evenkeel", "--package", "evenkeel-backend", "--package", "xtask"]);
+        build.args(["--package", "evenkeel", "--package", "evenkeel-backend"]);
+        build.args(["--package", "evenkeel-kv", "--package", "xtask"]);
         let status = build.status().map_err(|error| format!("cannot start cargo: {error}"))?;
         if status.success() {
             Ok(self.target.join("release"))

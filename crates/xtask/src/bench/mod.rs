@@ -8,6 +8,7 @@ mod client;
 mod configuration;
 mod cores;
 mod figure;
+mod kv;
 pub(crate) mod load;
 mod measure;
 pub(crate) mod origin;
@@ -32,6 +33,9 @@ use report::{Method, Results};
 /// What is measured and how long.
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// The proxy's table, or that of the cache server and of TCP balancing
+    #[arg(value_enum, default_value_t = Subject::Proxy)]
+    subject: Subject,
     /// Two short rounds: to see that it works, not to compare
     #[arg(long)]
     quick: bool,
@@ -46,6 +50,15 @@ pub(crate) struct Options {
     json: Option<PathBuf>,
 }
 
+/// Which table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Subject {
+    /// HTTP, against nginx and HAProxy
+    Proxy,
+    /// The cache server against Redis, and TCP balancing against HAProxy
+    Kv,
+}
+
 /// Builds, takes its place on the client's cores, measures, prints.
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let Some(cores) = Cores::of_this_process() else {
@@ -56,6 +69,13 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let load_before = load_before.split(' ').next().unwrap_or_default().to_owned();
     let own = env::current_exe().map_err(|error| error.to_string())?;
     let binaries = own.parent().unwrap_or(Path::new(".")).to_path_buf();
+    let rounds = options.rounds.unwrap_or(if options.quick { 2 } else { 5 });
+    if options.subject == Subject::Kv {
+        if !options.only.is_empty() || options.json.is_some() {
+            return Err("--only and --json are for the proxy's table; `bench kv` has all its rows".to_owned());
+        }
+        return kv::run(kv::Plan { rounds, quick: options.quick }, &cores, &binaries, &load_before);
+    }
     let directory = TempDir::new();
     let origins =
         |cores: &str, name: &str| Origins::start(&binaries.join("toy-backend"), cores, &directory.join(name));
@@ -73,7 +93,6 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     };
     let mut programs = vec![Program::evenkeel(bench.binaries.join("evenkeel"))];
     programs.extend(Program::peers());
-    let rounds = options.rounds.unwrap_or(if options.quick { 2 } else { 5 });
     let results = rows(options, &mut bench, &programs, rounds);
     let method = Method {
         rounds,

@@ -155,14 +155,14 @@ pub(super) fn find(name: &str) -> Option<PathBuf> {
 }
 
 /// The first number with a dot in what a program says of its version.
-fn version(path: &Path, flag: &str) -> String {
+pub(super) fn version(path: &Path, flag: &str) -> String {
     let Ok(output) = Command::new(path).arg(flag).output() else { return String::new() };
     let text = [output.stdout, output.stderr].concat();
     number(&String::from_utf8_lossy(&text)).unwrap_or_default()
 }
 
 fn number(text: &str) -> Option<String> {
-    let words = text.split(|c: char| c.is_whitespace() || c == '/');
+    let words = text.split(|c: char| c.is_whitespace() || c == '/' || c == '=');
     let found = words
         .into_iter()
         .find(|word| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.'))?;
@@ -180,6 +180,7 @@ mod tests {
             ("nginx version: nginx/1.22.1\n", Some("1.22.1")),
             ("HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/", Some("2.6.12")),
             ("evenkeel 0.1.0 (abc)", Some("0.1.0")),
+            ("Redis server v=7.0.15 sha=00000000:0", Some("7.0.15")),
             ("", None),
         ] {
             assert_eq!(number(text).as_deref(), version);

@@ -163,7 +163,7 @@ impl Results {
     }
 }
 
-fn median(values: &[f64]) -> Option<f64> {
+pub(super) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let half = sorted.len() / 2;
@@ -172,7 +172,7 @@ fn median(values: &[f64]) -> Option<f64> {
 }
 
 /// Three digits that say something.
-fn short(value: f64) -> String {
+pub(super) fn short(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
@@ -180,7 +180,7 @@ fn short(value: f64) -> String {
     }
 }
 
-fn machine() -> String {
+pub(super) fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let information = read("/proc/cpuinfo");
     let mut models = information
@@ -191,7 +191,7 @@ fn machine() -> String {
     format!("{model}, {cores} cores, Linux {}", read("/proc/sys/kernel/osrelease").trim())
 }
 
-fn command() -> String {
+pub(super) fn command() -> String {
     let arguments: Vec<String> = env::args().skip(1).collect();
     format!("cargo xtask {}", arguments.join(" "))
 }
