@@ -5,9 +5,14 @@
 //! Commands that need the server around them, such as `SUBSCRIBE` or `INFO`, are in the table as well, with the name by
 //! which the server knows them.
 
+mod blocking;
+mod decimal;
+mod expiry;
+pub(crate) mod glob;
 mod hashes;
 mod keys;
 mod lists;
+mod scan;
 mod sets;
 mod settings;
 mod sorted_sets;

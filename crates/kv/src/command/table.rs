@@ -16,8 +16,10 @@ pub struct Spec {
     pub arity: i32,
     /// What it is like.
     pub flags: Flags,
-    /// Which of its words are keys.
+    /// Which keys it holds while it runs.
     pub keys: Keys,
+    /// Which of its words are keys: those that it holds, unless it reaches others as well.
+    pub named: Keys,
     /// What it does.
     pub action: Action,
 }
@@ -188,7 +190,13 @@ impl Spec {
         keys: Keys,
         function: Function,
     ) -> Self {
-        Self { name, arity, flags, keys, action: Action::Data(function) }
+        Self { name, arity, flags, keys, named: keys, action: Action::Data(function) }
+    }
+
+    /// Of its words, only these are keys, though it holds more.
+    pub(super) const fn naming(mut self, named: Keys) -> Self {
+        self.named = named;
+        self
     }
 
     /// Whether a command of so many words can be this one.
@@ -231,7 +239,7 @@ const LONGEST_NAME: usize = 20;
 const SERVER: &[Spec] = {
     use ServerCommand as S;
     const fn server(name: &'static str, arity: i32, flags: Flags, command: ServerCommand) -> Spec {
-        Spec { name, arity, flags, keys: Keys::None, action: Action::Server(command) }
+        Spec { name, arity, flags, keys: Keys::None, named: Keys::None, action: Action::Server(command) }
     }
     const CONNECTION: Flags = Flags::FAST.and(Flags::LOADING);
     const SUBSCRIBING: Flags = Flags::PUBSUB.and(Flags::LOADING).and(Flags::NOT_IN_MULTI);

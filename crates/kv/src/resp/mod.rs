@@ -8,4 +8,5 @@ mod request;
 pub use args::Args;
 pub use number::{parse_float, parse_integer, write_float};
 pub use reply::{Protocol, Reply};
+pub(crate) use request::UNAUTHENTICATED;
 pub use request::{Limits, Parsed, ProtocolError, Requests};

@@ -24,11 +24,20 @@ pub fn parse_integer(text: &[u8]) -> Option<i64> {
     Some(value)
 }
 
-/// A floating-point number: decimal, with exponent, or `inf`, `+inf`, `-inf`, `infinity` in any case; never NaN.
+/// A floating-point number: decimal, with exponent, or `inf`, `+inf`, `-inf`, `infinity` in any case; never NaN, nor what
+/// is too large to be finite or too small to be anything but zero.
 pub fn parse_float(text: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let value: f64 = text.parse().ok()?;
-    (!value.is_nan()).then_some(value)
+    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let lost = match value {
+        _ if value.is_nan() => true,
+        _ if value.is_infinite() => text.iter().any(u8::is_ascii_digit),
+        0.0 => {
+            let digits = text.iter().take_while(|byte| !matches!(byte, b'e' | b'E'));
+            digits.into_iter().any(|digit| (b'1'..=b'9').contains(digit))
+        }
+        _ => false,
+    };
+    (!lost).then_some(value)
 }
 
 /// Writes a number the way Redis 7 prints scores: the shortest text that reads back as the same number, `inf`, `-inf`;
@@ -86,5 +95,9 @@ mod tests {
         assert_eq!(parse_float(b"+inf"), Some(f64::INFINITY));
         assert_eq!(parse_float(b"1e3"), Some(1000.0));
         assert_eq!(parse_float(b""), None);
+        assert_eq!(parse_float(b"0e9"), Some(0.0));
+        for text in ["1e400", "-1e400", "1e-400", "0.1e-400"] {
+            assert_eq!(parse_float(text.as_bytes()), None, "{text}");
+        }
     }
 }

@@ -30,6 +30,11 @@ impl<'a> Reply<'a> {
         self.protocol
     }
 
+    /// From here on in another version: `HELLO` is answered in the one it asks for.
+    pub fn speak(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
     fn is_resp3(&self) -> bool {
         self.protocol == Protocol::Resp3
     }
@@ -162,6 +167,11 @@ impl<'a> Reply<'a> {
     /// Bytes that are an answer already.
     pub fn raw(&mut self, answer: &[u8]) {
         self.out.extend_from_slice(answer);
+    }
+
+    /// Lets somebody else append what are answers already.
+    pub fn append_with(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+        append(self.out);
     }
 
     /// Where the output ends, for [`Reply::withdraw`].

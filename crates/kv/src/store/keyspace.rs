@@ -1,27 +1,16 @@
-//! [`Store`] and [`Keyspace`]: all shards, and those that one command holds.
+//! [`Keyspace`]: the shards that one command holds, and all that it may do with the keys in them.
 
-use std::hash::{BuildHasher, RandomState};
+mod store;
+mod whole;
+
+pub use store::Store;
+
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use crate::error::Error;
 use crate::store::shard::EntryId;
 use crate::store::{Kind, Millis, Shard, Value};
-
-/// Most shards, so that a cursor of `SCAN` can name one in eight bits.
-const MOST_SHARDS: usize = 256;
-
-/// All the data of a server.
-#[derive(Debug)]
-pub struct Store {
-    shards: Box<[Padded]>,
-    hasher: RandomState,
-}
-
-/// A shard on cache lines of its own, so that threads at different shards do not slow each other down.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Padded(Mutex<Shard>);
 
 /// The shards that a command holds, with the database it is in and the time it happens at.
 ///
@@ -32,6 +21,10 @@ pub struct Keyspace<'s> {
     held: Held<'s>,
     db: u8,
     now: Millis,
+    /// Keys that expire after this time are seen.
+    seen: Millis,
+    /// The key it was held for, if one, with its hash: most commands have one key and look at it once.
+    hashed: Option<(&'s [u8], u64)>,
     changes: u64,
 }
 
@@ -69,71 +62,17 @@ impl<R> Edited<R> {
     }
 }
 
-impl Store {
-    /// A store of `shards` shards; rounded up to a power of two, at most 256.
-    pub fn new(shards: usize) -> Self {
-        let shards = shards.clamp(1, MOST_SHARDS).next_power_of_two();
-        Self {
-            shards: (0..shards).map(|_| Padded(Mutex::new(Shard::default()))).collect(),
-            hasher: RandomState::new(),
-        }
+impl<'s> Keyspace<'s> {
+    fn new(store: &'s Store, held: Held<'s>, db: u8, now: Millis) -> Self {
+        Self { store, held, db, now, seen: now, hashed: None, changes: 0 }
     }
 
-    /// How many shards there are.
-    pub fn shard_count(&self) -> usize {
-        self.shards.len()
+    /// Sees keys as well that have expired and were not removed: as a replica has to that repeats what its primary did
+    /// before.
+    pub fn see_expired(&mut self) {
+        self.seen = 0;
     }
 
-    /// Waits for the shard with this number, for housekeeping. `None` beyond the last.
-    pub fn shard(&self, index: usize) -> Option<MutexGuard<'_, Shard>> {
-        Some(self.shards.get(index)?.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Waits for the shard of one key.
-    pub fn hold_key(&self, db: u8, key: &[u8], now: Millis) -> Keyspace<'_> {
-        let index = self.index(self.hash(db, key));
-        match self.shard(index) {
-            Some(shard) => Keyspace { store: self, held: Held::One(index, shard), db, now, changes: 0 },
-            // There is a shard for every hash.
-            None => self.hold_all(db, now),
-        }
-    }
-
-    /// Waits for the shards of some keys.
-    pub fn hold_keys<'k>(
-        &self,
-        db: u8,
-        keys: impl Iterator<Item = &'k [u8]>,
-        now: Millis,
-    ) -> Keyspace<'_> {
-        let mut indices: Vec<usize> = keys.map(|key| self.index(self.hash(db, key))).collect();
-        indices.sort_unstable();
-        indices.dedup();
-        self.hold(indices.into_iter(), db, now)
-    }
-
-    /// Waits for all shards.
-    pub fn hold_all(&self, db: u8, now: Millis) -> Keyspace<'_> {
-        self.hold(0..self.shards.len(), db, now)
-    }
-
-    /// `indices` ascend, so that two threads never wait for each other.
-    fn hold(&self, indices: impl Iterator<Item = usize>, db: u8, now: Millis) -> Keyspace<'_> {
-        let held = indices.filter_map(|index| Some((index, self.shard(index)?))).collect();
-        Keyspace { store: self, held: Held::Several(held), db, now, changes: 0 }
-    }
-
-    fn hash(&self, db: u8, key: &[u8]) -> u64 {
-        self.hasher.hash_one((db, key))
-    }
-
-    fn index(&self, hash: u64) -> usize {
-        // The shard's own table uses the other bits.
-        (hash & (self.shards.len() as u64 - 1)) as usize
-    }
-}
-
-impl Keyspace<'_> {
     /// The time the command happens at.
     pub fn now(&self) -> Millis {
         self.now
@@ -185,9 +124,9 @@ impl Keyspace<'_> {
 
     /// What a key holds, of whatever type: nothing is counted, nothing expires.
     pub fn peek(&self, key: &[u8]) -> Option<&Value> {
-        let hash = self.store.hash(self.db, key);
+        let hash = self.hash(key);
         let shard = self.shard(hash)?;
-        shard.value(shard.peek(self.db, key, hash, self.now)?)
+        shard.value(shard.peek(self.db, key, hash, self.seen)?)
     }
 
     /// Whether the key exists; nothing is counted.
@@ -197,34 +136,34 @@ impl Keyspace<'_> {
 
     /// When the key expires: `None` without the key, `Some(None)` if never.
     pub fn expiry(&self, key: &[u8]) -> Option<Option<Millis>> {
-        let hash = self.store.hash(self.db, key);
+        let hash = self.hash(key);
         let shard = self.shard(hash)?;
-        Some(shard.expiry(shard.peek(self.db, key, hash, self.now)?))
+        Some(shard.expiry(shard.peek(self.db, key, hash, self.seen)?))
     }
 
     /// Bytes a key and its value take, all bookkeeping included.
     pub fn memory(&self, key: &[u8]) -> Option<usize> {
-        let hash = self.store.hash(self.db, key);
+        let hash = self.hash(key);
         let shard = self.shard(hash)?;
-        Some(shard.memory(shard.peek(self.db, key, hash, self.now)?))
+        Some(shard.memory(shard.peek(self.db, key, hash, self.seen)?))
     }
 
     /// How long ago the key was used, in milliseconds, and how often lately (logarithmic, 0 to 255): as far as the
     /// eviction policy keeps account of it.
     pub fn usage(&self, key: &[u8]) -> Option<(Millis, u8)> {
-        let hash = self.store.hash(self.db, key);
+        let hash = self.hash(key);
         let shard = self.shard(hash)?;
-        Some(shard.usage(shard.peek(self.db, key, hash, self.now)?, self.now))
+        Some(shard.usage(shard.peek(self.db, key, hash, self.seen)?, self.now))
     }
 
     // Writing.
 
     /// Sets a key, whatever it held. Returns nothing of the old value: read it before if it is needed.
     pub fn set(&mut self, key: &[u8], value: impl Into<Value>, expiry: Expiry) {
-        let (db, now, hash) = (self.db, self.now, self.store.hash(self.db, key));
+        let (db, now, seen, hash) = (self.db, self.now, self.seen, self.hash(key));
         self.changes += 1;
         if let Some(shard) = self.shard_mut(hash) {
-            match shard.find(db, key, hash, now) {
+            match shard.find(db, key, hash, seen) {
                 Some(id) => shard.replace(id, value.into(), expiry, now),
                 None => shard.insert(db, key, hash, value.into(), expiry, now),
             }
@@ -296,93 +235,32 @@ impl Keyspace<'_> {
 
     /// Sets or takes away a key's time to live; whether there is the key.
     pub fn set_expiry(&mut self, key: &[u8], at: Option<Millis>) -> bool {
+        let now = self.now;
         let (shard, id) = self.find(key);
         let (Some(shard), Some(id)) = (shard, id) else { return false };
-        shard.set_expiry(id, at);
+        shard.set_expiry(id, at, now);
         self.changes += 1;
         true
     }
 
+    /// Removes the key if its time is over, which marks those who watch it: to be done before `EXEC` looks at its flag.
+    pub fn settle(&mut self, key: &[u8]) {
+        self.find(key);
+    }
+
     /// Marks `flag` when the key changes: `WATCH`.
     pub fn watch(&mut self, key: &[u8], flag: &Arc<AtomicBool>) {
-        let (db, hash) = (self.db, self.store.hash(self.db, key));
+        let (db, hash) = (self.db, self.hash(key));
         if let Some(shard) = self.shard_mut(hash) {
-            shard.watch(db, key, flag);
+            shard.watch(db, key, hash, flag);
         }
     }
 
     /// Ends [`Keyspace::watch`].
     pub fn unwatch(&mut self, key: &[u8], flag: &Arc<AtomicBool>) {
-        let (db, hash) = (self.db, self.store.hash(self.db, key));
+        let (db, hash) = (self.db, self.hash(key));
         if let Some(shard) = self.shard_mut(hash) {
             shard.unwatch(db, key, flag);
-        }
-    }
-
-    // All keys; only sensible with all shards held.
-
-    /// Keys in the database in use, those included that have expired and were not looked at since.
-    pub fn len(&self) -> usize {
-        self.shards().map(|shard| shard.len(self.db)).sum()
-    }
-
-    /// Whether the database in use is empty.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Keys that will expire, in the database in use.
-    pub fn volatile_len(&self) -> usize {
-        self.shards().map(|shard| shard.volatile_len(self.db)).sum()
-    }
-
-    /// Visits about `count` keys of the database in use from `cursor` on, and returns the next cursor, 0 at the end. A
-    /// key that is there from the first call to the last is visited at least once, whatever happens to the others.
-    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], &Value)) -> u64 {
-        let (mut index, mut position) = ((cursor % MOST_SHARDS as u64) as usize, cursor / MOST_SHARDS as u64);
-        let mut left = count;
-        while let Some(shard) = self.shard_at(index) {
-            let next = shard.scan(self.db, position, self.now, &mut |key, value| {
-                left = left.saturating_sub(1);
-                visit(key, value);
-            }, count);
-            position = next;
-            if position == 0 {
-                index += 1;
-                if self.shard_at(index).is_none() {
-                    return 0;
-                }
-            }
-            if left == 0 {
-                break;
-            }
-        }
-        if self.shard_at(index).is_none() { 0 } else { position * MOST_SHARDS as u64 + index as u64 }
-    }
-
-    /// A key of the database in use, all about equally likely.
-    pub fn random_key(&self, rng: &mut fastrand::Rng) -> Option<Vec<u8>> {
-        let mut chosen = rng.usize(0..self.len().max(1));
-        let mut shards = self.shards();
-        let shard = shards.find(|shard| {
-            let here = chosen < shard.len(self.db);
-            if !here {
-                chosen -= shard.len(self.db);
-            }
-            here
-        })?;
-        // Keys that have expired may be all that this shard has.
-        shard
-            .random_key(self.db, self.now, rng)
-            .or_else(|| self.shards().find_map(|shard| shard.random_key(self.db, self.now, rng)))
-    }
-
-    /// Deletes all keys of a database, or of all.
-    pub fn flush(&mut self, db: Option<u8>) {
-        self.changes += 1;
-        match &mut self.held {
-            Held::One(_, shard) => shard.flush(db),
-            Held::Several(held) => held.iter_mut().for_each(|(_, shard)| shard.flush(db)),
         }
     }
 
@@ -413,6 +291,13 @@ impl Keyspace<'_> {
         }
     }
 
+    fn hash(&self, key: &[u8]) -> u64 {
+        match self.hashed {
+            Some((known, hash)) if std::ptr::eq(known, key) => hash,
+            _ => self.store.hash(key),
+        }
+    }
+
     fn shard(&self, hash: u64) -> Option<&Shard> {
         self.shard_at(self.store.index(hash))
     }
@@ -430,9 +315,9 @@ impl Keyspace<'_> {
 
     /// The key's shard, and its entry there if it exists and has not expired.
     fn find(&mut self, key: &[u8]) -> (Option<&mut Shard>, Option<EntryId>) {
-        let (db, now, hash) = (self.db, self.now, self.store.hash(self.db, key));
+        let (db, seen, hash) = (self.db, self.seen, self.hash(key));
         let Some(shard) = self.shard_mut(hash) else { return (None, None) };
-        let id = shard.find(db, key, hash, now);
+        let id = shard.find(db, key, hash, seen);
         (Some(shard), id)
     }
 
@@ -446,3 +331,6 @@ impl Keyspace<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

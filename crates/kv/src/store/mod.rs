@@ -6,22 +6,30 @@
 
 pub mod memory;
 
+mod dense;
+mod index;
+mod eviction;
+mod expiry;
 mod keyspace;
 mod shard;
+mod slab;
+mod table;
 mod text;
 mod value;
 
 mod hash;
 mod list;
+mod packed;
 mod set;
 mod sorted_set;
 
+pub use eviction::Policy;
 pub use hash::Hash;
 pub use keyspace::{Edited, Expiry, Keyspace, Store};
-pub use list::List;
-pub use set::Set;
-pub use shard::Shard;
-pub use sorted_set::SortedSet;
+pub use list::{End, List};
+pub use set::{Member, Set};
+pub use shard::{Counters, Garbage, Saved, Shard};
+pub use sorted_set::{Placed, Ranked, SortedSet};
 pub use text::Text;
 pub use value::{Kind, Value};
 

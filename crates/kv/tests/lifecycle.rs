@@ -1,0 +1,263 @@
+//! What a server does with clients that ask too much, read too little or stay too long, and how it ends.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test may fail this way
+
+mod running;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+
+use evenkeel_kv::{Options, Server};
+use running::{Client, Running, eventually, options};
+
+#[test]
+fn there_is_a_limit_to_connections() {
+    let server = Running::with(Options { maxclients: 3, ..options() });
+    let mut clients: Vec<Client> = (0..3).map(|_| server.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.run("PING"), "PONG");
+    }
+    let mut refused = server.client();
+    assert_eq!(refused.answer(), "-ERR max number of clients reached");
+    refused.expect_end();
+    assert_eq!(clients[0].info("rejected_connections"), "1");
+    clients.pop();
+    eventually("there is room again", || {
+        let mut client = server.client();
+        client.send("PING");
+        client.try_answer().as_deref() == Some("PONG")
+    });
+}
+
+#[test]
+fn connections_are_spread_over_threads() {
+    // A thread that sleeps serves none of its connections; the others go on.
+    let server = Running::with(Options { threads: Some(4), ..options() });
+    let mut clients: Vec<Client> = (0..8).map(|_| server.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.run("PING"), "PONG");
+    }
+    let (sleeper, others) = clients.split_first_mut().unwrap();
+    sleeper.send("DEBUG SLEEP 0.5");
+    let start = std::time::Instant::now();
+    let mut quick = 0;
+    for client in others {
+        client.stream.set_read_timeout(Some(std::time::Duration::from_millis(400))).unwrap();
+        client.send("PING");
+    }
+    assert_eq!(sleeper.answer(), "OK");
+    assert!(start.elapsed() >= std::time::Duration::from_millis(400));
+    let mut observer = server.client();
+    for line in observer.run("CLIENT LIST").split("\\n") {
+        quick += usize::from(line.contains("cmd=ping"));
+    }
+    assert!(quick >= 7, "{quick}");
+}
+
+#[test]
+fn who_does_not_read_is_not_read_from() {
+    let server = Running::start();
+    let mut other = server.client();
+    other.send_words(&[b"SET", b"k", &vec![b'x'; 1 << 20]]);
+    assert_eq!(other.answer(), "OK");
+    let client = server.client();
+    let mut writer = client.stream.try_clone().unwrap();
+    let asking = std::thread::spawn(move || {
+        for _ in 0..2000 {
+            writer.write_all(b"GET k\r\n").unwrap();
+        }
+    });
+    asking.join().unwrap();
+    // 2 GB are asked for; what the system does not take is about one answer.
+    eventually("it has answers that it does not take", || unsent(&mut other) > 0);
+    assert!(unsent(&mut other) < 4 << 20);
+    let mut rest = client;
+    for _ in 0..2000 {
+        rest.bytes(b"$1048576\r\n".len() + (1 << 20) + 2);
+    }
+}
+
+fn unsent(observer: &mut Client) -> usize {
+    let list = observer.run("CLIENT LIST");
+    let fields = list.split(' ').filter_map(|field| field.strip_prefix("obl="));
+    fields.map(|bytes| bytes.parse::<usize>().unwrap()).max().unwrap()
+}
+
+#[test]
+fn a_subscriber_that_does_not_read_is_closed() {
+    let server = Running::with(Options {
+        set: vec![("client-output-buffer-limit".into(), "pubsub 300kb 0 0".into())],
+        ..options()
+    });
+    let mut subscriber = server.client();
+    subscriber.run("SUBSCRIBE news");
+    let mut publisher = server.client();
+    let message = vec![b'x'; 64 << 10];
+    eventually("nobody is left", || {
+        publisher.send_words(&[b"PUBLISH", b"news", &message]);
+        publisher.answer() == "0"
+    });
+    subscriber.expect_end();
+    assert_eq!(publisher.info("client_output_buffer_limit_disconnections"), "1");
+}
+
+#[test]
+fn idle_clients_are_closed() {
+    let server = Running::with(Options { timeout: std::time::Duration::from_secs(1), ..options() });
+    let (mut idle, mut subscriber, mut waiting) = (server.client(), server.client(), server.client());
+    assert_eq!(idle.run("PING"), "PONG");
+    subscriber.run("SUBSCRIBE a");
+    waiting.send("BLPOP k 0");
+    idle.expect_end();
+    let mut other = server.client();
+    assert_eq!(other.info("client_idle_disconnections"), "1");
+    assert_eq!(other.run("PUBLISH a x"), "1");
+    assert_eq!(other.run("RPUSH k x"), "1");
+    assert_eq!(waiting.answer(), "[\"k\", \"x\"]");
+}
+
+#[test]
+fn memory_has_a_limit() {
+    let server = Running::with(Options { maxmemory: 4 << 20, ..options() });
+    let mut client = server.client();
+    let value = vec![b'x'; 1000];
+    for number in 0..20_000 {
+        client.send_words(&[b"SET", format!("key:{number}").as_bytes(), &value]);
+        assert_eq!(client.answer(), "OK");
+    }
+    let used: usize = client.info("used_memory").parse().unwrap();
+    // One more table may have been allocated by the last key.
+    assert!(used <= (4 << 20) + (128 << 10) && used > 3 << 20, "{used}");
+    let keys: usize = client.run("DBSIZE").parse().unwrap();
+    let evicted: usize = client.info("evicted_keys").parse().unwrap();
+    assert_eq!(keys + evicted, 20_000);
+    assert_eq!(client.run("CONFIG SET maxmemory-policy noeviction"), "OK");
+    let mut refused = 0;
+    for number in 0..100 {
+        client.send_words(&[b"SET", format!("other:{number}").as_bytes(), &value]);
+        let answer = client.answer();
+        refused += usize::from(answer == "-OOM command not allowed when used memory > 'maxmemory'.");
+    }
+    assert!(refused > 90, "{refused}");
+    assert_eq!(client.run("MULTI"), "OK");
+    assert_eq!(client.run("SET k 1"), "-OOM command not allowed when used memory > 'maxmemory'.");
+    assert_eq!(client.run("EXEC"), "-EXECABORT Transaction discarded because of previous errors.");
+    // What takes no memory is allowed; less memory is reached by itself.
+    assert_eq!(client.run("DEL key:1").len(), 1);
+    assert_eq!(client.run("CONFIG SET maxmemory-policy allkeys-lru maxmemory 1mb"), "OK");
+    eventually("it shrinks", || client.info("used_memory").parse::<usize>().unwrap() <= 1 << 20);
+}
+
+#[test]
+fn expired_keys_go_by_themselves() {
+    let server = Running::start();
+    let mut client = server.client();
+    for number in 0..1000 {
+        client.run(&format!("SET key:{number} value PX 50"));
+    }
+    eventually("they are gone", || client.run("DBSIZE") == "0");
+    assert_eq!(client.info("expired_keys"), "1000");
+}
+
+#[test]
+fn a_stop_lets_answers_arrive() {
+    let server = Running::start();
+    let mut client = server.client();
+    client.send_words(&[b"SET", b"k", &vec![b'x'; 20 << 20]]);
+    assert_eq!(client.answer(), "OK");
+    let (mut idle, mut waiting) = (server.client(), server.client());
+    assert_eq!(idle.run("PING"), "PONG");
+    waiting.send("BLPOP nothing 0");
+    client.send("GET k");
+    // The answer has begun.
+    client.bytes(b"$20971520\r\n".len());
+    let stopping = std::thread::spawn(move || server.stop());
+    idle.expect_end();
+    waiting.expect_end();
+    assert_eq!(client.bytes(20 << 20).len(), 20 << 20);
+    assert_eq!(client.bytes(2), b"\r\n");
+    client.expect_end();
+    stopping.join().unwrap();
+}
+
+#[test]
+fn a_client_can_stop_it() {
+    let mut server = Running::start();
+    let mut client = server.client();
+    assert_eq!(client.run("SHUTDOWN NOW MAYBE"), "-ERR syntax error");
+    client.send("SHUTDOWN NOSAVE");
+    client.expect_end();
+    server.join();
+    assert!(TcpStream::connect(server.address).is_err());
+}
+
+#[test]
+fn dropping_it_ends_everything() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let server = Server::bind(options()).unwrap();
+        let address = server.local_addr();
+        let mut running = Box::pin(server.run(std::future::pending()));
+        let asking = tokio::task::spawn_blocking(move || {
+            let mut client = Client::connect(address);
+            assert_eq!(client.run("PING"), "PONG");
+            client
+        });
+        let mut client = tokio::select! {
+            _ = &mut running => panic!("it ended"),
+            client = asking => client.unwrap(),
+        };
+        drop(running);
+        tokio::task::spawn_blocking(move || client.expect_end()).await.unwrap();
+    });
+}
+
+#[test]
+fn metrics_are_what_prometheus_reads() {
+    let server = Running::with(Options { metrics: Some("127.0.0.1:0".parse().unwrap()), ..options() });
+    let mut client = server.client();
+    for line in ["SET k 1", "GET k", "GET nothing", "FOO", "LPUSH k 1", "SUBSCRIBE a"] {
+        client.run(line);
+    }
+    let page = fetch(&server, "/metrics");
+    for line in [
+        "evenkeel_kv_hits_total 1",
+        "evenkeel_kv_misses_total 1",
+        "evenkeel_kv_keys{db=\"0\"} 1",
+        "evenkeel_kv_connections 1",
+        "evenkeel_kv_commands_total{command=\"get\"} 2",
+        "evenkeel_kv_commands_failed_total{command=\"lpush\"} 1",
+        "evenkeel_kv_commands_unknown_total 1",
+        "evenkeel_kv_command_duration_seconds_count 5",
+        "evenkeel_kv_pubsub_channels 1",
+    ] {
+        assert!(page.contains(&format!("\n{line}\n")), "{line} in\n{page}");
+    }
+    assert_eq!(fetch(&server, "/readyz"), "ok\n");
+    assert_eq!(fetch(&server, "/livez"), "ok\n");
+    // Prometheus' own judgement, where it is installed.
+    let check = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut check) = check else { return };
+    check.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let output = check.wait_with_output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn fetch(server: &Running, path: &str) -> String {
+    let mut stream = TcpStream::connect(server.metrics.unwrap()).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+    text.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
