@@ -30,7 +30,9 @@ mod random;
 mod routes;
 mod server;
 
-pub use crate::cache::{CacheOptions, CacheState, CacheStates, CacheUrl, CacheUrlError};
+pub use crate::cache::{
+    CacheFigures, CacheMeter, CacheOptions, CacheState, CacheStates, CacheUrl, CacheUrlError,
+};
 pub use crate::latency::{Latency, LatencyError};
 pub use crate::options::Options;
 pub use crate::server::{Ending, Ready, Server};

@@ -42,6 +42,10 @@ pub struct Options {
     /// Requests that may wait for a database connection; one more is answered with 503
     #[arg(long, value_name = "N", default_value_t = Options::default().database_queue)]
     pub database_queue: usize,
+    /// Time each query takes on its connection beyond its work, as one to a database over a network does: a
+    /// distribution as for --latency
+    #[arg(long, value_name = "DISTRIBUTION", default_value_t = Options::default().database_latency)]
+    pub database_latency: Latency,
     /// A cache before the database, or none
     #[command(flatten)]
     pub cache: Option<CacheOptions>,
@@ -66,6 +70,7 @@ impl Default for Options {
             name_index: true,
             database_pool: 4,
             database_queue: 256,
+            database_latency: Latency::None,
             cache: None,
             shutdown_timeout: Duration::from_secs(10),
             seed: None,
@@ -159,6 +164,7 @@ mod tests {
             "--name-index=off",
             "--database-pool=5",
             "--database-queue=0",
+            "--database-latency=fixed:5ms",
             "--cache=redis://:secret@127.0.0.1:6380/2",
             "--cache-ttl=5s",
             "--cache-absent-ttl=6s",
@@ -174,6 +180,7 @@ mod tests {
         assert_eq!(options.database, Some(PathBuf::from("/tmp/x.db")));
         assert_eq!((options.rows, options.name_index), (10, false));
         assert_eq!((options.database_pool, options.database_queue), (5, 0));
+        assert_eq!(options.database_latency, Latency::Fixed(Duration::from_millis(5)));
         let cache = options.cache.unwrap();
         assert_eq!(cache.url.to_string(), "redis://:***@127.0.0.1:6380/2");
         assert_eq!((cache.ttl, cache.absent_ttl), (Duration::from_secs(5), Duration::from_secs(6)));
@@ -198,6 +205,7 @@ mod tests {
             ("--threads", "0", "at least 1"),
             ("--capacity", "none", "at least 1"),
             ("--latency", "5ms", "fixed:5ms"),
+            ("--database-latency", "5ms", "fixed:5ms"),
             ("--name-index", "true", "on or off"),
             ("--cache", "127.0.0.1:6379", "such as redis://127.0.0.1:6379"),
             ("--shutdown-timeout", "10", "with a unit"),

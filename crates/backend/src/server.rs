@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::app::{App, Phase, Service};
-use crate::cache::{Cache, CacheStates};
+use crate::cache::{Cache, CacheMeter, CacheStates};
 use crate::capacity::Capacity;
 use crate::chaos::Chaos;
 use crate::database::{Pool, Refusal, Settings, State};
@@ -67,6 +67,8 @@ impl Server {
             name_index: options.name_index,
             connections: options.database_pool,
             queue: options.database_queue,
+            latency: options.database_latency,
+            seed: options.seed,
         })?);
         let cache = options.cache.map(|cache| Arc::new(Cache::new(cache, Arc::clone(&database))));
         let app = Arc::new(App {
@@ -97,6 +99,11 @@ impl Server {
     /// What tells how it stands with the cache, if it has one.
     pub fn cache(&self) -> Option<CacheStates> {
         self.app.cache.as_deref().map(Cache::states)
+    }
+
+    /// What reads the cache's counters, if it has one.
+    pub fn cache_meter(&self) -> Option<CacheMeter> {
+        self.app.cache.as_deref().map(Cache::meter)
     }
 
     /// Serves until `shutdown` is ready, then finishes running requests for at most

@@ -23,7 +23,7 @@ enum Action {
     Check(File),
     /// Serve without a file
     Proxy(proxy::Arguments),
-    /// Watch a whole cluster in this process, and break it: proxy, three backends, clients
+    /// Watch a whole cluster in this process, and break it: proxy, three backends, cache, clients
     Demo(demo::Arguments),
     /// Tell where a request goes and why: listener, route, upstream, endpoint
     Explain(explain::Arguments),

@@ -14,7 +14,8 @@ use crate::figures;
 use crate::guide::Guide;
 use crate::lines;
 use crate::load::{Load, LoadOptions, LoadReading};
-use crate::meter::Meter;
+use crate::meter::{Meter, Reading};
+use crate::savings::Savings;
 use crate::screen::Screen;
 use crate::view::{self, Scene};
 
@@ -71,7 +72,10 @@ fn exit(outcome: io::Result<()>) -> ExitCode {
 async fn run(options: &DemoOptions, events: &Events) -> io::Result<()> {
     let mut signals = Signals::listen()?;
     let rows = figures::count(options.cluster.rows.into());
-    say(&format!("Starting {} backends over a database of {rows} rows…\n", options.cluster.toys))?;
+    say(&format!(
+        "Starting {} backends over a database of {rows} rows, and a cache…\n",
+        options.cluster.toys
+    ))?;
     let cluster = tokio::select! {
         cluster = Cluster::start(&options.cluster) => cluster?,
         () = signals.stop() => return Ok(()),
@@ -84,7 +88,7 @@ async fn run(options: &DemoOptions, events: &Events) -> io::Result<()> {
         None => None,
     };
     let began = Instant::now();
-    let mut meter = Meter::new(cluster.handle());
+    let mut meter = Meter::new(&cluster);
     let show = Show { cluster: &cluster, load: load.as_ref(), guide: cluster.guide(), events, began };
     let watched = tokio::select! {
         watched = show.go_on(&mut meter) => watched,
@@ -94,32 +98,46 @@ async fn run(options: &DemoOptions, events: &Events) -> io::Result<()> {
     let stop = async {
         // The clients first, so that they see nothing of the end.
         let last = load.map(Load::stop);
-        let reading = meter.read(cluster.toys());
+        let reading = meter.read(&cluster);
         cluster.stop().await;
-        (last, reading.traffic.requests, reading.traffic.retries)
+        (last, reading)
     };
     tokio::select! {
-        (last, requests, retries) = stop => {
+        (last, reading) = stop => {
             watched?;
-            say(&summary(began.elapsed(), last.as_ref(), requests, retries))
+            say(&summary(began.elapsed(), last.as_ref(), &reading))
         }
         () = signals.stop() => watched,
     }
 }
 
-fn summary(elapsed: Duration, load: Option<&LoadReading>, requests: u64, retries: u64) -> String {
-    let (clock, retries) = (figures::clock(elapsed), figures::count(retries));
-    let Some(load) = load else {
-        let requests = figures::count(requests);
-        return format!("Ended after {clock}: {requests} requests, {retries} were retried.\n");
+fn summary(elapsed: Duration, load: Option<&LoadReading>, reading: &Reading) -> String {
+    let (clock, retries) = (figures::clock(elapsed), figures::count(reading.traffic.retries));
+    let mut text = match load {
+        Some(load) => {
+            let (failed, all) = (figures::count(load.failed), figures::count(load.ok + load.failed));
+            let slowest = figures::duration(Some(load.slowest));
+            let last = load.last_failure.as_ref().map(|why| format!("The last to fail: {why}\n"));
+            format!(
+                "Ended after {clock}: {failed} of {all} requests failed, {retries} were retried, the slowest took \
+                 {slowest}.\n{}",
+                last.unwrap_or_default()
+            )
+        }
+        None => {
+            let requests = figures::count(reading.traffic.requests);
+            format!("Ended after {clock}: {requests} requests, {retries} were retried.\n")
+        }
     };
-    let (failed, all) = (figures::count(load.failed), figures::count(load.ok + load.failed));
-    let slowest = figures::duration(Some(load.slowest));
-    let last = load.last_failure.as_ref().map(|why| format!("The last to fail: {why}\n"));
-    format!(
-        "Ended after {clock}: {failed} of {all} requests failed, {retries} were retried, the slowest took {slowest}.\n{}",
-        last.unwrap_or_default()
-    )
+    let Savings { total, saved, .. } = &reading.cache;
+    if total.reads() > 0 {
+        let [hits, reads, bypassed] = [total.hits, total.reads(), total.bypassed].map(figures::count);
+        let saved = figures::duration(Some(*saved));
+        text += &format!(
+            "The cache answered {hits} of {reads} reads, which saved {saved} of database time; {bypassed} went past it.\n"
+        );
+    }
+    text
 }
 
 /// What is shown while it runs.
@@ -144,10 +162,10 @@ impl Show<'_> {
         let mut tick = interval(DRAW);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut resized = signal(SignalKind::window_change())?;
-        let mut reading = meter.read(self.cluster.toys());
+        let mut reading = meter.read(self.cluster);
         loop {
             tokio::select! {
-                _ = tick.tick() => reading = meter.read(self.cluster.toys()),
+                _ = tick.tick() => reading = meter.read(self.cluster),
                 () = self.events.arrived() => {}
                 _ = resized.recv() => {}
             }
@@ -176,7 +194,7 @@ impl Show<'_> {
             let mut text = String::new();
             tokio::select! {
                 _ = tick.tick() => {
-                    let reading = meter.read(self.cluster.toys());
+                    let reading = meter.read(self.cluster);
                     let load = self.load.map(Load::reading);
                     text = lines::traffic(self.began.elapsed(), &reading, load.as_ref()) + "\n";
                 }
@@ -238,20 +256,39 @@ fn say(text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use evenkeel_backend::CacheFigures;
+
     use super::*;
+    use crate::meter::{EndpointReading, Traffic};
+
+    fn reading(requests: u64, retries: u64, total: CacheFigures) -> Reading {
+        let before = CacheFigures::default();
+        Reading {
+            traffic: Traffic { requests, retries, ..Traffic::default() },
+            endpoints: Vec::new(),
+            cache: Savings::new(total, &before, Duration::from_secs(1), &[], EndpointReading::default()),
+        }
+    }
 
     #[test]
     fn the_end_says_what_clients_saw() {
         let load =
             LoadReading { ok: 1_999, failed: 1, last_failure: Some("503".into()), ..LoadReading::default() };
-        let text = summary(Duration::from_secs(10), Some(&load), 0, 7);
+        let saved = CacheFigures {
+            hits: 600,
+            misses: 380,
+            bypassed: 20,
+            database_reads: 400,
+            database_time: Duration::from_secs(2),
+        };
         assert_eq!(
-            text,
+            summary(Duration::from_secs(10), Some(&load), &reading(0, 7, saved)),
             "Ended after 0:10: 1 of 2,000 requests failed, 7 were retried, the slowest took 0.00 ms.\n\
-             The last to fail: 503\n"
+             The last to fail: 503\n\
+             The cache answered 600 of 1,000 reads, which saved 3.00 s of database time; 20 went past it.\n"
         );
         assert_eq!(
-            summary(Duration::from_secs(1), None, 3, 0),
+            summary(Duration::from_secs(1), None, &reading(3, 0, CacheFigures::default())),
             "Ended after 0:01: 3 requests, 0 were retried.\n"
         );
     }

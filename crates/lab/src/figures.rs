@@ -23,6 +23,16 @@ pub(crate) fn rate(per_second: f64) -> String {
     }
 }
 
+/// A share in percent: `86 %`; `-` of nothing.
+pub(crate) fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", share * 100.0))
+}
+
+/// An amount of memory: `0.5 MiB`.
+pub(crate) fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
 /// A count with commas: `12,345`.
 pub(crate) fn count(count: u64) -> String {
     let digits = count.to_string();
@@ -84,6 +94,8 @@ mod tests {
             assert_eq!(count(number), text);
         }
         assert_eq!([rate(0.0), rate(0.5), rate(9.96), rate(199.6)], ["0", "0.5", "10", "200"]);
+        assert_eq!([percent(None), percent(Some(0.856))], ["-", "86 %"]);
+        assert_eq!([mebibytes(0), mebibytes(1_500_000)], ["0.0 MiB", "1.4 MiB"]);
         assert_eq!(clock(Duration::from_secs(42)), "0:42");
         assert_eq!(clock(Duration::from_secs(3_723)), "1:02:03");
     }

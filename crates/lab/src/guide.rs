@@ -9,7 +9,7 @@ use crate::cluster::UPSTREAM;
 /// What a newcomer is told.
 #[derive(Debug, Clone)]
 pub struct Guide {
-    /// What can be opened in a browser: what it is, and its address.
+    /// What clients can use, a browser for most: what it is, and its address.
     pub places: Vec<(&'static str, String)>,
     /// What to try.
     pub tries: Vec<Try>,
@@ -26,27 +26,42 @@ pub struct Try {
     pub command: String,
 }
 
+/// Where the proxy can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Places {
+    /// Its HTTP listener.
+    pub proxy: SocketAddr,
+    /// Its TCP listener before the cache server.
+    pub cache: SocketAddr,
+    /// Its admin address.
+    pub admin: SocketAddr,
+}
+
 impl Guide {
-    /// The guide of a cluster: toy backends by name and address, each dead for `restart_after` when killed.
+    /// The guide of a cluster: toy backends by name and address, each dead for `restart_after` when killed, as is the
+    /// cache server.
     pub fn new(
-        proxy: SocketAddr,
-        admin: SocketAddr,
+        places: Places,
         toys: &[(&str, SocketAddr)],
         restart_after: Duration,
         moved: Vec<String>,
     ) -> Self {
-        let places = vec![("proxy", format!("http://{proxy}/")), ("dashboard", format!("http://{admin}/"))];
+        let Places { proxy, cache, admin } = places;
+        let seconds = restart_after.as_secs();
         let mut tries = vec![
             Try::new("who answers", format!("curl {proxy}")),
-            Try::new("a database row", format!("curl {proxy}/items/7")),
+            // Its headers tell whether the cache had it.
+            Try::new("a database row", format!("curl -i {proxy}/items/7")),
         ];
         // With fewer than three the last one takes what is left.
         let at = |index: usize| toys.get(index).or_else(|| toys.last());
         if let Some((name, toy)) = at(0) {
-            let seconds = restart_after.as_secs();
             let effect = format!("kill {name} ({seconds} s)");
             tries.push(Try::new(effect, format!("curl -X POST '{toy}/chaos?mode=dead'")));
         }
+        // Whoever has curl has a client for it: lines to a TCP port are commands.
+        let kill = format!("echo SHUTDOWN NOSAVE | curl -s telnet://{cache}");
+        tries.push(Try::new(format!("kill cache ({seconds} s)"), kill));
         let heal = |name: &str, toy: &SocketAddr| {
             Try::new(format!("heal {name}"), format!("curl -X POST '{toy}/chaos?mode=reset'"))
         };
@@ -54,6 +69,8 @@ impl Guide {
             let slow = format!("curl -X POST '{toy}/chaos?mode=slow&ms=300'");
             tries.extend([Try::new(format!("slow {name}"), slow), heal(name, toy)]);
         }
+        let ask = format!("printf 'INFO stats\\nQUIT\\n' | curl -s telnet://{cache}");
+        tries.push(Try::new("ask the cache", ask));
         if let Some((name, toy)) = at(2) {
             let fail = format!("curl -X POST '{toy}/chaos?mode=fail&percent=20'");
             tries.extend([Try::new(format!("{name} fails 20 %"), fail), heal(name, toy)]);
@@ -62,7 +79,12 @@ impl Guide {
             tries.push(Try::new(format!("undrain {name}"), format!("curl -X POST {endpoint}/undrain")));
         }
         tries.push(Try::new("metrics", format!("curl {admin}/metrics")));
-        Self { places, tries, moved }
+        let shown = vec![
+            ("proxy", format!("http://{proxy}/")),
+            ("cache", format!("redis://{cache}")),
+            ("dashboard", format!("http://{admin}/")),
+        ];
+        Self { places: shown, tries, moved }
     }
 }
 
@@ -98,11 +120,15 @@ mod tests {
         let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let toys = [("toy-1", address(9001)), ("toy-2", address(9002)), ("toy-3", address(9003))];
         let moved = vec!["port 8080 is taken: the proxy is on 8081".to_owned()];
-        let guide = Guide::new(address(8081), address(9900), &toys, Duration::from_secs(10), moved);
+        let places = Places { proxy: address(8081), cache: address(6390), admin: address(9900) };
+        let guide = Guide::new(places, &toys, Duration::from_secs(10), moved);
         let text = guide.to_string();
         for line in [
             "note: port 8080 is taken: the proxy is on 8081\n",
             "dashboard           http://127.0.0.1:9900/\n",
+            "cache               redis://127.0.0.1:6390\n",
+            "  kill cache (10 s) echo SHUTDOWN NOSAVE | curl -s telnet://127.0.0.1:6390\n",
+            "  ask the cache     printf 'INFO stats\\nQUIT\\n' | curl -s telnet://127.0.0.1:6390\n",
             "  kill toy-1 (10 s) curl -X POST '127.0.0.1:9001/chaos?mode=dead'\n",
             "curl -X POST '127.0.0.1:9002/chaos?mode=slow&ms=300'\n",
             "curl -X POST 127.0.0.1:9900/api/v1/upstreams/app/endpoints/127.0.0.1:9003/drain\n",

@@ -3,10 +3,15 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use evenkeel_backend::CacheFigures;
 use evenkeel_control::{EndpointStatus, Handle};
 use evenkeel_telemetry::{EndpointTotals, HistogramSnapshot, Totals};
 
-use crate::toy::{Toy, ToyState};
+use crate::cache;
+use crate::cluster::{CACHE, Cluster, UPSTREAM};
+use crate::life::PartState;
+use crate::savings::{self, Savings};
+use crate::toy::Toy;
 
 /// Rates and quantiles are of this long.
 const WINDOW: Duration = Duration::from_secs(2);
@@ -21,10 +26,18 @@ const REMEMBERED: usize = 120;
 #[derive(Debug)]
 pub struct Meter {
     handle: Handle,
-    window: VecDeque<(Instant, Totals)>,
+    window: VecDeque<Sample>,
     stepped: Instant,
     /// The requests of each endpoint at the last step, and its rates at the steps.
     endpoints: Vec<(u64, VecDeque<f64>)>,
+}
+
+/// What was counted until a moment.
+#[derive(Debug)]
+struct Sample {
+    at: Instant,
+    totals: Totals,
+    cache: CacheFigures,
 }
 
 /// A cluster at one moment.
@@ -32,8 +45,10 @@ pub struct Meter {
 pub struct Reading {
     /// What went through the proxy.
     pub traffic: Traffic,
-    /// The endpoints, in the configuration's order.
+    /// The backends, in the configuration's order.
     pub endpoints: Vec<EndpointReading>,
+    /// The cache.
+    pub cache: Savings,
 }
 
 /// Requests and how they went.
@@ -54,9 +69,9 @@ pub struct Traffic {
 }
 
 /// An endpoint at one moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct EndpointReading {
-    /// The toy backend behind it.
+    /// The toy backend or the cache behind it.
     pub name: String,
     /// Its address.
     pub address: String,
@@ -64,7 +79,7 @@ pub struct EndpointReading {
     pub state: &'static str,
     /// The same as a signal.
     pub light: Light,
-    /// Why it gets no requests, when it does not.
+    /// Why it gets no requests, when it does not; of the cache, what it holds.
     pub note: Option<String>,
     /// Requests in flight.
     pub in_flight: u32,
@@ -75,9 +90,10 @@ pub struct EndpointReading {
 }
 
 /// How good something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Light {
     /// As it should be.
+    #[default]
     Green,
     /// On purpose or not for long.
     Yellow,
@@ -87,17 +103,18 @@ pub enum Light {
 
 impl Meter {
     /// Begins to read.
-    pub fn new(handle: Handle) -> Self {
-        let now = Instant::now();
-        let window = VecDeque::from([(now, handle.totals())]);
-        Self { handle, window, stepped: now, endpoints: Vec::new() }
+    pub fn new(cluster: &Cluster) -> Self {
+        let handle = cluster.handle();
+        let first = Sample::take(&handle, cluster.toys());
+        Self { handle, stepped: first.at, window: VecDeque::from([first]), endpoints: Vec::new() }
     }
 
-    /// Reads. `toys` are the backends behind the endpoints.
-    pub fn read(&mut self, toys: &[Toy]) -> Reading {
-        let now = Instant::now();
-        let totals = self.handle.totals();
-        while self.window.get(1).is_some_and(|(at, _)| now.saturating_duration_since(*at) >= WINDOW) {
+    /// Reads the cluster that it began with.
+    pub fn read(&mut self, cluster: &Cluster) -> Reading {
+        let toys = cluster.toys();
+        let current = Sample::take(&self.handle, toys);
+        let now = current.at;
+        while self.window.get(1).is_some_and(|next| now.saturating_duration_since(next.at) >= WINDOW) {
             self.window.pop_front();
         }
         let step = now.saturating_duration_since(self.stepped);
@@ -106,23 +123,24 @@ impl Meter {
             self.stepped = now;
         }
         let status = self.handle.status();
-        let all = status.upstreams.iter().flat_map(|upstream| {
-            upstream.endpoints.iter().map(|endpoint| (upstream.name.as_str(), endpoint))
-        });
-        let (since, before) = self.window.front().map_or((now, None), |(at, totals)| (*at, Some(totals)));
-        let elapsed = now.saturating_duration_since(since);
+        let of = |wanted: &str| {
+            let upstream = status.upstreams.iter().find(|upstream| upstream.name == wanted);
+            upstream.map_or(&[][..], |upstream| &upstream.endpoints)
+        };
+        let before = self.window.front().unwrap_or(&current);
+        let elapsed = now.saturating_duration_since(before.at);
         let mut endpoints = Vec::new();
-        for (index, (upstream, endpoint)) in all.enumerate() {
-            let current = totals.endpoint(upstream, &endpoint.address);
-            let earlier = before.and_then(|totals| totals.endpoint(upstream, &endpoint.address));
-            let requests = current.map_or(0, EndpointTotals::requests);
+        for (index, endpoint) in of(UPSTREAM).iter().enumerate() {
+            let counted = current.totals.endpoint(UPSTREAM, &endpoint.address);
+            let earlier = before.totals.endpoint(UPSTREAM, &endpoint.address);
+            let requests = counted.map_or(0, EndpointTotals::requests);
             if self.endpoints.len() == index {
                 self.endpoints.push((requests, VecDeque::new()));
             }
-            let Some((counted, history)) = self.endpoints.get_mut(index) else { continue };
+            let Some((until_step, history)) = self.endpoints.get_mut(index) else { continue };
             if steps {
-                history.push_back(requests.saturating_sub(*counted) as f64 / step.as_secs_f64());
-                *counted = requests;
+                history.push_back(requests.saturating_sub(*until_step) as f64 / step.as_secs_f64());
+                *until_step = requests;
                 if history.len() > REMEMBERED {
                     history.pop_front();
                 }
@@ -132,24 +150,55 @@ impl Meter {
                 totals.map(|totals| totals.duration.clone()).unwrap_or_default()
             };
             let traffic = Traffic {
-                errors: current.map_or(0, EndpointTotals::errors),
+                errors: counted.map_or(0, EndpointTotals::errors),
                 ..traffic(
-                    (requests, &duration(current)),
+                    (requests, &duration(counted)),
                     (earlier.map_or(0, EndpointTotals::requests), &duration(earlier)),
                     elapsed,
                 )
             };
-            endpoints.push(reading(endpoint, toy, traffic, history.clone(), now));
+            let death = toy.and_then(|toy| match toy.state() {
+                PartState::Serving => None,
+                PartState::Dead { back_at } => Some(savings::death(back_at, now)),
+            });
+            let name = toy.map_or("", Toy::name);
+            endpoints.push(EndpointReading {
+                traffic,
+                history: history.clone(),
+                ..reading(name, endpoint, death)
+            });
         }
-        let retries = totals.upstreams.iter().flat_map(|upstream| &upstream.retries).map(|(_, n)| n).sum();
-        let earlier = before.map(|totals| (totals.requests(), totals.duration())).unwrap_or_default();
+        let server = of(CACHE).first().map(|endpoint| {
+            reading(cache::NAME, endpoint, savings::note(cluster.cache(), endpoint.in_flight, now))
+        });
+        let states: Vec<_> = toys.iter().filter_map(Toy::cache).collect();
+        let cache = Savings::new(
+            current.cache,
+            &before.cache,
+            elapsed.max(LEAST),
+            &states,
+            server.unwrap_or_default(),
+        );
+        let upstream = current.totals.upstreams.iter().find(|upstream| &*upstream.upstream == UPSTREAM);
+        let retries = upstream.map_or(0, |upstream| upstream.retries.iter().map(|(_, n)| n).sum());
+        let (totals, earlier) = (&current.totals, &before.totals);
         let traffic = Traffic {
             errors: totals.errors(),
             retries,
-            ..traffic((totals.requests(), &totals.duration()), (earlier.0, &earlier.1), elapsed)
+            ..traffic(
+                (totals.requests(), &totals.duration()),
+                (earlier.requests(), &earlier.duration()),
+                elapsed,
+            )
         };
-        self.window.push_back((now, totals));
-        Reading { traffic, endpoints }
+        self.window.push_back(current);
+        Reading { traffic, endpoints, cache }
+    }
+}
+
+impl Sample {
+    fn take(handle: &Handle, toys: &[Toy]) -> Self {
+        Self { at: Instant::now(), totals: handle.totals(), cache: savings::figures(toys) }
     }
 }
 
@@ -169,30 +218,17 @@ fn traffic(
     }
 }
 
-fn reading(
-    endpoint: &EndpointStatus,
-    toy: Option<&Toy>,
-    traffic: Traffic,
-    history: VecDeque<f64>,
-    now: Instant,
-) -> EndpointReading {
+/// An endpoint as the proxy sees it; what it did is not there yet.
+fn reading(name: &str, endpoint: &EndpointStatus, note: Option<String>) -> EndpointReading {
     let (state, light, reason) = judge(endpoint);
-    let death = toy.and_then(|toy| match toy.state() {
-        ToyState::Serving => None,
-        ToyState::Dead { back_at } => {
-            let seconds = back_at.saturating_duration_since(now).as_secs_f64().ceil();
-            Some(format!("killed, back in {seconds:.0} s"))
-        }
-    });
     EndpointReading {
-        name: toy.map(|toy| toy.name().to_owned()).unwrap_or_default(),
+        name: name.to_owned(),
         address: endpoint.address.clone(),
         state,
         light,
-        note: death.or(reason),
+        note: note.or(reason),
         in_flight: endpoint.in_flight,
-        traffic,
-        history,
+        ..EndpointReading::default()
     }
 }
 

@@ -1,7 +1,9 @@
 //! Which ports the cluster listens on: those it likes, or the next free ones.
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use tokio::net::TcpSocket;
 
 /// How many ports after the one it likes are tried.
 const TRIES: u16 = 100;
@@ -11,6 +13,10 @@ const TRIES: u16 = 100;
 pub struct Ports {
     /// The proxy's.
     pub proxy: u16,
+    /// Where the proxy passes on to the cache server.
+    pub cache: u16,
+    /// The cache server's own.
+    pub cache_server: u16,
     /// The admin address's.
     pub admin: u16,
     /// The first toy backend's; the others follow.
@@ -19,13 +25,31 @@ pub struct Ports {
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { proxy: 8080, admin: 9900, toys: 9001 }
+        Self { proxy: 8080, cache: 6390, cache_server: 6380, admin: 9900, toys: 9001 }
     }
 }
 
 impl Ports {
     /// Whichever the system gives, for all of them.
-    pub const ANY: Self = Self { proxy: 0, admin: 0, toys: 0 };
+    pub const ANY: Self = Self { proxy: 0, cache: 0, cache_server: 0, admin: 0, toys: 0 };
+}
+
+/// A port on which nobody listens yet, held for somebody in this process: it can be listened on by whoever sets
+/// `SO_REUSEADDR`, and is given to nobody by the system.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    pub(crate) address: SocketAddr,
+    _socket: TcpSocket,
+}
+
+impl Reserved {
+    /// The first free port from `liked` on, or whichever the system gives.
+    pub(crate) fn new(liked: u16, given: &[u16]) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind((Ipv4Addr::LOCALHOST, free(liked, given)?).into())?;
+        Ok(Self { address: socket.local_addr()?, _socket: socket })
+    }
 }
 
 /// The first free port from `liked` on that is none of the `given` ones; 0 for 0.
@@ -72,6 +96,17 @@ mod tests {
         assert!(free(taken, &[port]).unwrap() > port, "a port is given once");
         let sentence = format!("port {taken} is taken: the proxy is on {port}");
         assert_eq!(moved("the proxy", taken, port), Some(sentence));
+    }
+
+    #[test]
+    fn a_reserved_port_is_for_one_who_listens() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _inside = runtime.enter();
+        let reserved = Reserved::new(0, &[]).unwrap();
+        // As std listens on Unix: with SO_REUSEADDR.
+        let listener = TcpListener::bind(reserved.address).unwrap();
+        drop(reserved);
+        assert!(std::net::TcpStream::connect(listener.local_addr().unwrap()).is_ok());
     }
 
     #[test]

@@ -1,49 +1,38 @@
-//! A toy backend on a thread and runtime of its own, so that killing it is real, and its resurrection.
+//! A toy backend that can be killed, and what its cache did in all its lives.
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use evenkeel_backend::{Ending, Options, Ready, Server};
-use tokio::runtime;
-use tokio::sync::{Notify, oneshot, watch};
-use tracing::{info, warn};
+use evenkeel_backend::{CacheFigures, CacheMeter, CacheState, Options, Ready, Server};
 
-/// How long until a toy that could not listen again tries it once more.
-const AGAIN: Duration = Duration::from_secs(2);
+use crate::life::{Life, Part, PartState};
 
 /// A toy backend. It is stopped when dropped.
 #[derive(Debug)]
 pub struct Toy {
     name: String,
     address: SocketAddr,
-    state: watch::Receiver<ToyState>,
-    stop: watch::Sender<bool>,
-    restart: Arc<Notify>,
-    thread: Option<JoinHandle<()>>,
+    life: Life,
+    books: Arc<Books>,
 }
 
-/// What a toy backend is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ToyState {
-    /// It serves, well or badly.
-    Serving,
-    /// It was killed: nobody listens.
-    Dead {
-        /// When it is started again.
-        back_at: Instant,
-    },
+/// What a toy's cache did.
+#[derive(Debug, Default)]
+struct Books(Mutex<Entries>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    /// In the lives before this one.
+    past: CacheFigures,
+    present: Option<CacheMeter>,
 }
 
-/// What the thread of a toy works with.
-struct Life {
+/// A toy backend as it is kept alive.
+struct Kept {
     options: Options,
-    restart_after: Duration,
-    state: watch::Sender<ToyState>,
-    stop: watch::Receiver<bool>,
-    restart: Arc<Notify>,
+    books: Arc<Books>,
 }
 
 impl Toy {
@@ -54,17 +43,11 @@ impl Toy {
     /// It cannot listen, or open its database.
     pub async fn start(options: Options, restart_after: Duration) -> io::Result<(Self, Ready)> {
         let name = options.name.clone();
-        let (started, starting) = oneshot::channel();
-        let state = watch::Sender::new(ToyState::Serving);
-        let stop = watch::Sender::new(false);
-        let restart = Arc::new(Notify::new());
-        let watched = state.subscribe();
-        let life =
-            Life { options, restart_after, state, stop: stop.subscribe(), restart: Arc::clone(&restart) };
-        let thread = thread::Builder::new().name(name.clone()).spawn(move || live(life, started))?;
-        let begun = starting.await.map_err(|_| io::Error::other(format!("the thread of {name} died")))?;
-        let (address, ready) = begun?;
-        Ok((Self { name, address, state: watched, stop, restart, thread: Some(thread) }, ready))
+        let books = Arc::new(Books::default());
+        let kept = Kept { options, books: Arc::clone(&books) };
+        let look = |server: &Server| (server.local_addr(), server.ready());
+        let (life, (address, ready)) = Life::begin(kept, restart_after, look).await?;
+        Ok((Self { name, address, life, books }, ready))
     }
 
     /// What it answers with.
@@ -78,98 +61,62 @@ impl Toy {
     }
 
     /// What it is doing.
-    pub fn state(&self) -> ToyState {
-        *self.state.borrow()
+    pub fn state(&self) -> PartState {
+        self.life.state()
+    }
+
+    /// How it stands with its cache; `None` without one, and while it is dead.
+    pub fn cache(&self) -> Option<CacheState> {
+        let lives = self.state() == PartState::Serving;
+        self.books.entries().present.as_ref().filter(|_| lives).map(CacheMeter::state)
+    }
+
+    /// What its cache did since it was started for the first time.
+    pub fn cache_figures(&self) -> CacheFigures {
+        self.books.entries().sum()
     }
 
     /// Has it finish running requests for as long as its options say, and end. Dropping it waits for that.
     pub fn stop(&self) {
-        self.stop.send_replace(true);
+        self.life.stop();
     }
 
     /// Starts a dead one now.
     pub fn restart(&self) {
-        if self.state() != ToyState::Serving {
-            self.restart.notify_one();
-        }
+        self.life.restart();
     }
 }
 
-impl Drop for Toy {
-    fn drop(&mut self) {
-        self.stop();
-        if let Some(thread) = self.thread.take() {
-            // A toy that panicked has been heard of.
-            let _ = thread.join();
-        }
+impl Part for Kept {
+    type Server = Server;
+
+    fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    async fn bind(&mut self) -> io::Result<Server> {
+        let server = Server::bind(self.options.clone()).await?;
+        self.options.listen = server.local_addr();
+        let mut entries = self.books.entries();
+        entries.past = entries.sum();
+        entries.present = server.cache_meter();
+        drop(entries);
+        Ok(server)
+    }
+
+    async fn run(&self, server: Server, stop: impl Future<Output = ()>) -> io::Result<()> {
+        server.run(stop).await.map(drop)
     }
 }
 
-fn live(mut life: Life, started: oneshot::Sender<io::Result<(SocketAddr, Ready)>>) {
-    let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            let _ = started.send(Err(error));
-            return;
-        }
-    };
-    runtime.block_on(async {
-        match Server::bind(life.options.clone()).await {
-            Ok(server) => {
-                life.options.listen = server.local_addr();
-                if started.send(Ok((server.local_addr(), server.ready()))).is_ok() {
-                    life.go_on(server).await;
-                }
-            }
-            // Whoever waits for it is told; nobody waiting is fine too.
-            Err(error) => drop(started.send(Err(error))),
-        }
-    });
+impl Books {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-impl Life {
-    /// Serves, dies and is started again until it is stopped.
-    async fn go_on(mut self, mut server: Server) {
-        loop {
-            let mut stop = self.stop.clone();
-            let stopped = async move {
-                // The sender lives in the toy, which tells before it goes.
-                let _ = stop.wait_for(|stop| *stop).await;
-            };
-            let name = self.options.name.as_str();
-            match server.run(stopped).await {
-                Ok(Ending::Stopped) => return,
-                Ok(Ending::Died) => {
-                    warn!("{name} was killed and is back in {} s", self.restart_after.as_secs());
-                }
-                Err(error) => warn!("{name} broke: {error}"),
-            }
-            match self.resurrect().await {
-                Some(risen) => server = risen,
-                None => return,
-            }
-            info!("{} is back", self.options.name);
-            self.state.send_replace(ToyState::Serving);
-        }
-    }
-
-    /// Listens again when it is time; `None` when it is stopped first.
-    async fn resurrect(&mut self) -> Option<Server> {
-        let mut pause = self.restart_after;
-        loop {
-            self.state.send_replace(ToyState::Dead { back_at: Instant::now() + pause });
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.restart.notified() => {}
-                _ = self.stop.wait_for(|stop| *stop) => return None,
-            }
-            match Server::bind(self.options.clone()).await {
-                Ok(server) => return Some(server),
-                Err(error) => {
-                    warn!("{} cannot come back: {error}", self.options.name);
-                    pause = AGAIN;
-                }
-            }
-        }
+impl Entries {
+    fn sum(&self) -> CacheFigures {
+        self.past + self.present.as_ref().map(CacheMeter::figures).unwrap_or_default()
     }
 }

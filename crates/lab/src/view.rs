@@ -110,15 +110,30 @@ fn middle(scene: &Scene<'_>, columns: usize) -> Vec<Line> {
     let highest = scene.reading.endpoints.iter().flat_map(|endpoint| &endpoint.history).copied();
     let highest = highest.fold(0.0, f64::max);
     lines.extend(scene.reading.endpoints.iter().map(|endpoint| row(endpoint, highest, columns)));
+    let cache = &scene.reading.cache;
+    lines.push(row(&cache.server, highest, columns));
+    let figures = format!(
+        " {:>9} hits  {} hit, {} missed, {} bypassed/s  saves {}/s  ",
+        figures::percent(cache.hit_ratio),
+        figures::rate(cache.hits_per_second),
+        figures::rate(cache.misses_per_second),
+        figures::rate(cache.bypassed_per_second),
+        figures::duration(Some(cache.saved_per_second)),
+    );
+    lines.push(Line::of(Style::Plain, figures).and(style_of(cache.light), cache.state.clone()).cut(columns));
     lines
 }
 
-fn row(endpoint: &EndpointReading, highest: f64, columns: usize) -> Line {
-    let style = match endpoint.light {
+fn style_of(light: Light) -> Style {
+    match light {
         Light::Green => Style::Green,
         Light::Yellow => Style::Yellow,
         Light::Red => Style::Red,
-    };
+    }
+}
+
+fn row(endpoint: &EndpointReading, highest: f64, columns: usize) -> Line {
+    let style = style_of(endpoint.light);
     let EndpointReading { name, address, state, traffic, in_flight, .. } = endpoint;
     let line = Line::of(Style::Plain, format!(" {name:8}{address:16}")).and(style, format!("{state:9}"));
     let figures = match &endpoint.note {
@@ -153,16 +168,21 @@ mod tests {
     use std::collections::VecDeque;
     use std::net::SocketAddr;
 
+    use evenkeel_backend::{CacheFigures, CacheState};
+
     use super::*;
+    use crate::guide::Places;
     use crate::meter::Traffic;
+    use crate::savings::Savings;
 
     fn screen(columns: usize, rows: usize) -> Vec<String> {
         let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
         let toys = [("toy-1", address(9001)), ("toy-2", address(9002)), ("toy-3", address(9003))];
-        let guide = Guide::new(address(8080), address(9900), &toys, Duration::from_secs(10), Vec::new());
+        let places = Places { proxy: address(8080), cache: address(6390), admin: address(9900) };
+        let guide = Guide::new(places, &toys, Duration::from_secs(10), Vec::new());
         let began = Instant::now();
         let endpoint = |port: u16, note: Option<&str>| EndpointReading {
-            name: format!("toy-{}", port - 9000),
+            name: format!("toy-{}", port % 10),
             address: address(port).to_string(),
             state: if note.is_some() { "down" } else { "up" },
             light: if note.is_some() { Light::Red } else { Light::Green },
@@ -173,7 +193,23 @@ mod tests {
         };
         let killed = "killed, back in 7 s; connection refused";
         let endpoints = vec![endpoint(9001, Some(killed)), endpoint(9002, None), endpoint(9003, None)];
-        let reading = Reading { traffic: Traffic { requests: 1234, ..Traffic::default() }, endpoints };
+        let server = EndpointReading {
+            name: "cache".to_owned(),
+            note: Some("3 connections, 12,345 keys, 7.4 MiB".to_owned()),
+            ..endpoint(6380, None)
+        };
+        let figures = CacheFigures {
+            hits: 1_722,
+            misses: 278,
+            bypassed: 20,
+            database_reads: 298,
+            database_time: Duration::from_millis(1_500),
+        };
+        let before = CacheFigures::default();
+        let cache =
+            Savings::new(figures, &before, Duration::from_secs(20), &[CacheState::Away("closed")], server);
+        let traffic = Traffic { requests: 1234, ..Traffic::default() };
+        let reading = Reading { traffic, endpoints, cache };
         let load = LoadReading { ok: 1234, per_second: 200.0, ..LoadReading::default() };
         let events: Vec<_> = (1..=50)
             .map(|n| Happened { at: began, level: Level::INFO, text: format!("event {n}") })
@@ -202,6 +238,9 @@ mod tests {
             "0 of 1,234 failed",
             "down       killed, back in 7 s; connection refused",
             "127.0.0.1:9002  up",
+            "echo SHUTDOWN NOSAVE | curl -s telnet://127.0.0.1:6390",
+            "cache   127.0.0.1:6380  up         3 connections, 12,345 keys, 7.4 MiB",
+            "85 % hits  86 hit, 14 missed, 1.0 bypassed/s  saves 433 ms/s  away: closed",
             "event 50",
         ] {
             assert!(text.contains(part), "{part:?} is missing:\n{text}");

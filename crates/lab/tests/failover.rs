@@ -1,4 +1,4 @@
-//! The point of the demo: a backend is killed by the command that the guide shows, and no client notices.
+//! The point of the demo: a backend or the cache is killed by the command that the guide shows, and no client notices.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -6,7 +6,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use evenkeel_lab::{Cluster, ClusterOptions, Guide, Load, LoadOptions, Meter, Ports, ToyState};
+use evenkeel_lab::{
+    Cluster, ClusterOptions, Guide, Load, LoadOptions, Meter, PartState, Ports, Reading, Savings,
+};
 use evenkeel_testkit::eventually;
 
 const ROWS: u32 = 2_000;
@@ -23,7 +25,7 @@ fn a_killed_backend_costs_no_client_anything_and_its_return_is_used() {
 
         assert_eq!(post(command(&guide, "kill toy-1")), "", "a killed backend answers nothing");
         eventually("the proxy to notice", || state(cluster, 0, "down"));
-        assert!(matches!(cluster.toys()[0].state(), ToyState::Dead { .. }));
+        assert!(matches!(cluster.toys()[0].state(), PartState::Dead { .. }));
         let before = load.reading().ok;
         eventually("traffic without it", || match load.reading().ok {
             ok if ok < before + 200 => Err(format!("{ok} answers")),
@@ -38,6 +40,81 @@ fn a_killed_backend_costs_no_client_anything_and_its_return_is_used() {
         assert_eq!(last.failed, 0, "{last:?}");
         assert!(last.ok >= before + 200, "{last:?}");
     });
+}
+
+#[test]
+fn a_killed_cache_costs_no_client_anything_and_its_return_is_used() {
+    with_cluster(|cluster| {
+        let guide = cluster.guide();
+        let load = Load::start(LoadOptions { target: cluster.proxy(), rate: 400.0, rows: ROWS }).unwrap();
+        eventually("hits", || grown("hits", reading(cluster).cache.total.hits, 50));
+        let before = used_cache(cluster);
+        assert_eq!(before.server.state, "up");
+        assert!(before.server.note.as_ref().is_some_and(|note| !note.contains(" 0 keys")), "{before:?}");
+        assert!(!before.saved.is_zero(), "{before:?}");
+        let answer = tell(command(&guide, "ask the cache"));
+        assert!(answer.contains("\r\nkeyspace_hits:") && answer.ends_with("\r\n+OK\r\n"), "{answer}");
+
+        assert_eq!(tell(command(&guide, "kill cache")), "", "a killed server answers nothing");
+        eventually("reads past it", || grown("bypasses", reading(cluster).cache.total.bypassed, 200));
+        let without = reading(cluster).cache;
+        assert!(without.state.starts_with("away: ") && !without.state.contains(" for "), "{without:?}");
+        assert!(matches!(cluster.cache().state(), PartState::Dead { .. }));
+        assert_eq!(cluster.cache().holds(), (0, 0));
+        eventually("the proxy to notice", || match reading(cluster).cache.server.state {
+            "down" => Ok(()),
+            other => Err(other),
+        });
+
+        cluster.cache().restart();
+        eventually("hits again", || {
+            grown("hits", reading(cluster).cache.total.hits, without.total.hits + 100)
+        });
+        let after = used_cache(cluster);
+        eventually("the proxy to see it again", || match reading(cluster).cache.server.state {
+            "up" => Ok(()),
+            other => Err(other),
+        });
+        // A killed backend's counters are not forgotten.
+        assert_eq!(post(command(&guide, "kill toy-1")), "");
+        eventually("the proxy to notice", || state(cluster, 0, "down"));
+        cluster.toys()[0].restart();
+        eventually("the proxy to see it again", || state(cluster, 0, "up"));
+        assert!(reading(cluster).cache.total.hits >= after.total.hits);
+        let last = load.stop();
+        assert_eq!(last.failed, 0, "{last:?}");
+    });
+}
+
+#[test]
+fn the_headers_of_a_row_tell_of_the_cache() {
+    with_cluster(|cluster| {
+        let guide = cluster.guide();
+        let row = command(&guide, "a database row").strip_prefix("curl -i ").unwrap();
+        assert_ne!(cache_word(&get(row)), "hit");
+        // Stored once its first reader has it.
+        eventually("a hit", || match get(row) {
+            answer if cache_word(&answer) == "hit" => Ok(()),
+            answer => Err(answer),
+        });
+    });
+}
+
+/// What the cache does once all backends use it.
+fn used_cache(cluster: &Cluster) -> Savings {
+    eventually("all backends to use the cache", || match reading(cluster).cache {
+        cache if cache.state == "used" => Ok(cache),
+        cache => Err(cache.state),
+    })
+}
+
+/// Whether a count has grown beyond that.
+fn grown(what: &str, count: u64, least: u64) -> Result<(), String> {
+    if count > least { Ok(()) } else { Err(format!("{count} {what}")) }
+}
+
+fn cache_word(answer: &str) -> &str {
+    answer.lines().find_map(|line| line.strip_prefix("x-cache: ")).unwrap_or_else(|| panic!("{answer}"))
 }
 
 #[test]
@@ -63,7 +140,12 @@ fn slow_failing_and_drained_backends_do_what_the_guide_says() {
 fn nothing_is_left_behind() {
     let mut places = Vec::new();
     with_cluster(|cluster| {
-        places.extend([cluster.proxy(), cluster.admin()]);
+        places.extend([
+            cluster.proxy(),
+            cluster.admin(),
+            cluster.cache_listener(),
+            cluster.cache().address(),
+        ]);
         places.extend(cluster.toys().iter().map(|toy| toy.address()));
         assert!(places.iter().all(|place| TcpStream::connect(place).is_ok()));
     });
@@ -101,24 +183,50 @@ fn command<'a>(guide: &'a Guide, effect: &str) -> &'a str {
 /// What `curl -X POST [']HOST:PORT/PATH[']` does; the answer as it came.
 fn post(command: &str) -> String {
     let url = command.strip_prefix("curl -X POST ").unwrap_or_else(|| panic!("{command}"));
-    let (authority, path) = url.trim_matches('\'').split_once('/').unwrap();
+    request("POST", url.trim_matches('\''))
+}
+
+fn get(url: &str) -> String {
+    request("GET", url)
+}
+
+fn request(method: &str, url: &str) -> String {
+    let (authority, path) = url.split_once('/').unwrap();
     let mut stream = TcpStream::connect(authority.parse::<SocketAddr>().unwrap()).unwrap();
-    write!(stream, "POST /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "{method} /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     // A reset is the end as well.
     let _ = stream.read_to_string(&mut answer);
     answer
 }
 
+/// What `echo LINE | curl -s telnet://HOST:PORT` does, or `printf 'LINES' | …`; the answer as it came.
+fn tell(command: &str) -> String {
+    let (said, address) = command.split_once(" | curl -s telnet://").unwrap_or_else(|| panic!("{command}"));
+    let lines = match said.strip_prefix("echo ") {
+        Some(line) => format!("{line}\n"),
+        None => said.strip_prefix("printf ").unwrap().trim_matches('\'').replace("\\n", "\n"),
+    };
+    let mut stream = TcpStream::connect(address.parse::<SocketAddr>().unwrap()).unwrap();
+    stream.write_all(lines.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer
+}
+
+fn reading(cluster: &Cluster) -> Reading {
+    Meter::new(cluster).read(cluster)
+}
+
 fn state(cluster: &Cluster, index: usize, wanted: &str) -> Result<(), String> {
-    let reading = Meter::new(cluster.handle()).read(cluster.toys());
+    let reading = reading(cluster);
     let endpoint = &reading.endpoints[index];
     if endpoint.state == wanted { Ok(()) } else { Err(format!("{endpoint:?}")) }
 }
 
 /// The attempts that each backend has ended.
 fn counts(cluster: &Cluster) -> Vec<u64> {
-    let reading = Meter::new(cluster.handle()).read(cluster.toys());
+    let reading = reading(cluster);
     reading.endpoints.iter().map(|endpoint| endpoint.traffic.requests).collect()
 }
 

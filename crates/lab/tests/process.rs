@@ -21,10 +21,18 @@ fn it_serves_says_how_it_goes_and_ends_cleanly() {
     demo.wait_for_line("that all backends serve", |line| {
         (line.contains("requests/s") && line.matches(" up ").count() == 3).then_some(())
     });
+    demo.wait_for_line("that the cache is used", |line| {
+        let (_, cache) = line.split_once(" | cache used, ")?;
+        (cache.contains("hits: ") && !cache.contains(" 0 keys")).then_some(())
+    });
     demo.signal("INT");
     let exit = demo.wait().expect_code(0);
     assert_eq!(exit.stderr, "", "{exit}");
     assert!(exit.stdout.contains("\nEnded after 0:") && exit.stdout.contains(": 0 of "), "{exit}");
+    assert!(
+        exit.stdout.contains("\nThe cache answered ") && exit.stdout.contains(" went past it.\n"),
+        "{exit}"
+    );
     assert!(!exit.stdout.contains('\x1b'), "{exit}");
     let left: Vec<_> = std::fs::read_dir(scratch.path()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");

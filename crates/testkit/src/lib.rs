@@ -13,6 +13,7 @@
 
 mod backend;
 mod binaries;
+mod cache;
 mod client;
 mod load;
 mod message;
@@ -27,6 +28,7 @@ mod wire;
 
 pub use backend::ToyBackend;
 pub use binaries::binary;
+pub use cache::CacheServer;
 pub use client::{Failure, RawClient};
 pub use load::{Load, LoadReport, RunningLoad};
 pub use message::{Fields, Head, Response, describe};

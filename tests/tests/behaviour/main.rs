@@ -11,6 +11,7 @@
 
 mod aborts;
 mod balancing;
+mod cache;
 mod command_line;
 mod deadlines;
 mod examples;

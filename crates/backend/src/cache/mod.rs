@@ -22,6 +22,7 @@ mod fault;
 mod flight;
 mod keeper;
 mod link;
+mod meter;
 mod options;
 mod state;
 mod tally;
@@ -36,6 +37,7 @@ use self::entry::Entry;
 pub(crate) use self::fault::Fault;
 use self::flight::{Boarding, Flights, Leader};
 use self::link::Link;
+pub use self::meter::{CacheFigures, CacheMeter};
 pub use self::options::{CacheOptions, CacheUrl, CacheUrlError};
 pub use self::state::{CacheState, CacheStates};
 use self::tally::{Operation, Stored};
@@ -94,6 +96,10 @@ impl Cache {
 
     pub(crate) fn states(&self) -> CacheStates {
         CacheStates(self.link.told.subscribe())
+    }
+
+    pub(crate) fn meter(&self) -> CacheMeter {
+        CacheMeter(Arc::clone(&self.link))
     }
 
     /// The lines of the metrics page.
@@ -212,7 +218,11 @@ impl Cache {
 
     async fn read_database(&self, id: i64) -> Row {
         self.link.tally.reads.add_one();
-        self.database.read(move |connection| items::by_id(connection, id)).await
+        let row = self.database.read(move |connection| items::by_id(connection, id)).await;
+        if let Ok(answered) = &row {
+            self.link.tally.read_time.add(answered.waited + answered.worked);
+        }
+        row
     }
 
     async fn store(&self, id: i64, row: Option<&Item>, read_at: Instant, is_fresh: bool) -> Stored {

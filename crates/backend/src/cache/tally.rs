@@ -35,6 +35,8 @@ pub(super) struct Tally {
     pub(super) followers: Counter,
     /// Database reads as the cache had no answer.
     pub(super) reads: Counter,
+    /// What those took.
+    pub(super) read_time: Time,
     /// Entries no toy backend wrote.
     pub(super) bad_entries: Counter,
     stores: [Counter; 4],
@@ -56,8 +58,22 @@ impl Counter {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn value(&self) -> u64 {
+    pub(super) fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A sum of durations that threads share: nanoseconds, enough for five hundred years.
+#[derive(Debug, Default)]
+pub(super) struct Time(AtomicU64);
+
+impl Time {
+    pub(super) fn add(&self, more: Duration) {
+        self.0.fetch_add(u64::try_from(more.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn value(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -71,12 +87,17 @@ struct Histogram {
     /// Not cumulative; what is above the last bound is in the count alone.
     buckets: [Counter; BUCKETS.len()],
     count: Counter,
-    nanoseconds: AtomicU64,
+    sum: Time,
 }
 
 impl Tally {
     pub(super) fn bypass(&self, fault: Fault) {
         count(&self.bypasses, fault as usize);
+    }
+
+    /// All bypasses, whatever was wrong.
+    pub(super) fn bypassed(&self) -> u64 {
+        self.bypasses.iter().map(Counter::value).sum()
     }
 
     pub(super) fn stored(&self, stored: Stored) {
@@ -93,9 +114,7 @@ impl Tally {
             count(&histogram.buckets, bucket);
         }
         histogram.count.add_one();
-        histogram
-            .nanoseconds
-            .fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        histogram.sum.add(took);
     }
 
     /// Writes the lines; `gauges` are the current figures: name, help, value.
@@ -118,6 +137,10 @@ impl Tally {
             family(page, name, "counter", help);
             line(page, name, "", counter.value());
         }
+        let help = "Time of those database reads, with waiting for a connection.";
+        family(page, "database_read_seconds_total", "counter", help);
+        let seconds = self.read_time.value().as_secs_f64();
+        let _ = writeln!(page, "toy_backend_cache_database_read_seconds_total {seconds}");
         for (name, help, value) in gauges {
             family(page, name, "gauge", help);
             line(page, name, "", *value);
@@ -162,7 +185,7 @@ impl Histogram {
         let count = self.count.value().max(sum);
         let labels = format!("operation=\"{operation}\"");
         line(page, "request_duration_seconds_bucket", &format!("{labels},le=\"+Inf\""), count);
-        let seconds = self.nanoseconds.load(Ordering::Relaxed) as f64 / 1e9;
+        let seconds = self.sum.value().as_secs_f64();
         let _ = writeln!(page, "toy_backend_cache_request_duration_seconds_sum{{{labels}}} {seconds}");
         line(page, "request_duration_seconds_count", &labels, count);
     }
@@ -194,6 +217,7 @@ mod tests {
     fn the_page_has_what_was_counted() {
         let tally = Tally::default();
         tally.hits.add_one();
+        tally.read_time.add(Duration::from_micros(1_500));
         tally.bypass(Fault::Timeout);
         tally.stored(Stored::Late);
         tally.asked(Operation::Lookup, Duration::from_micros(100), None);
@@ -205,6 +229,7 @@ mod tests {
             "hits_total 1",
             "misses_total 0",
             "breaker_state 2",
+            "database_read_seconds_total 0.0015",
             "bypasses_total{reason=\"timeout\"} 1",
             "bypasses_total{reason=\"refused\"} 0",
             "stores_total{outcome=\"late\"} 1",

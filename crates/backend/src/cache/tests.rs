@@ -7,10 +7,19 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::database::{Settings, State};
+use crate::latency::Latency;
 
 /// A cache whose database has one connection and five rows.
 async fn cache() -> Arc<Cache> {
-    let settings = Settings { file: None, rows: 5, name_index: false, connections: 1, queue: 256 };
+    let settings = Settings {
+        file: None,
+        rows: 5,
+        name_index: false,
+        connections: 1,
+        queue: 256,
+        latency: Latency::None,
+        seed: None,
+    };
     let pool = Arc::new(Pool::open(&settings).unwrap());
     pool.subscribe().wait_for(|state| *state == State::Ready).await.unwrap();
     Arc::new(Cache::new(CacheOptions::new("redis://127.0.0.1:1".parse().unwrap()), pool))
@@ -72,6 +81,10 @@ async fn a_hundred_at_once_are_one_query_though_the_first_goes_away() {
         assert_eq!((read.seen, read.shared), (Seen::Bypass(Fault::Connecting), true));
     }
     assert_eq!((metric(&cache, "database_reads_total"), metric(&cache, "followers_total")), (1, 99));
+    let figures = cache.meter().figures();
+    assert_eq!((figures.hits, figures.misses, figures.bypassed, figures.database_reads), (0, 0, 100, 1));
+    assert!(!figures.database_time.is_zero(), "{figures:?}");
+    assert_eq!(cache.meter().state(), CacheState::Connecting);
     assert_eq!(metric(&cache, "stores_total{outcome=\"failed\"}"), 0, "nobody tries to store it");
 }
 

@@ -17,6 +17,8 @@ use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::{oneshot, watch};
 
 use self::queue::{Job, Queue};
+use crate::latency::Latency;
+use crate::random::Random;
 
 /// What a pool needs to know; see the fields of the same names in [`Options`](crate::Options).
 #[derive(Clone, Debug)]
@@ -26,6 +28,9 @@ pub(crate) struct Settings {
     pub(crate) name_index: bool,
     pub(crate) connections: usize,
     pub(crate) queue: usize,
+    /// What a query takes beyond its work.
+    pub(crate) latency: Latency,
+    pub(crate) seed: Option<u64>,
 }
 
 /// Connections and the queue before them. Dropping it interrupts what runs and ends the threads.
@@ -89,6 +94,8 @@ struct Shared {
     /// Only in memory, where SQLite lets a reader fail while another connection writes: there a writer is alone.
     /// A file is in write-ahead mode, where readers and a writer do not meet.
     memory: Option<RwLock<()>>,
+    latency: Latency,
+    random: Random,
 }
 
 impl Pool {
@@ -97,7 +104,12 @@ impl Pool {
         let connections = open::connections(settings)?;
         let interrupts = connections.iter().map(Connection::get_interrupt_handle).collect();
         let memory = settings.file.is_none().then(RwLock::default);
-        let shared = Arc::new(Shared { queue: Queue::new(settings.connections, settings.queue), memory });
+        let shared = Arc::new(Shared {
+            queue: Queue::new(settings.connections, settings.queue),
+            memory,
+            latency: settings.latency,
+            random: Random::new(settings.seed),
+        });
         let (tell, state) = watch::channel(State::Filling);
         // From here on dropping the pool ends the threads, also when one of them cannot be started.
         let pool = Pool { shared, state, interrupts, refused: AtomicU64::new(0), bound: settings.queue };
@@ -221,6 +233,9 @@ where
     fn work(&mut self, connection: &mut Connection) {
         let Some(query) = self.query.take() else { return };
         let started = Instant::now();
+        // Half on the way there, half on the way back.
+        let way = self.shared.latency.sample(&self.shared.random) / 2;
+        self.shared.queue.pause(way);
         let found = match &self.shared.memory {
             Some(lock) if self.writes => {
                 let _alone = lock.write().unwrap_or_else(PoisonError::into_inner);
@@ -232,6 +247,7 @@ where
             }
             None => query(connection),
         };
+        self.shared.queue.pause(way);
         let (waited, worked) = (started - self.asked, started.elapsed());
         self.result = Some(found.map(|found| Answered { found, waited, worked }));
     }

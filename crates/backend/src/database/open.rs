@@ -94,6 +94,7 @@ fn open_memory(name: &str) -> rusqlite::Result<Connection> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::latency::Latency;
 
     #[test]
     fn of_two_that_open_a_new_file_one_fills_it() {
@@ -107,6 +108,8 @@ mod tests {
             name_index: true,
             connections: 2,
             queue: 1,
+            latency: Latency::None,
+            seed: None,
         };
         let mut both = connections(&settings).unwrap();
         // Both have seen it empty.

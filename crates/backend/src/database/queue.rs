@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -19,6 +20,7 @@ pub(super) trait Job: Send {
 pub(super) struct Queue {
     state: Mutex<State>,
     arrived: Condvar,
+    closing: Condvar,
     threads: usize,
     bound: usize,
 }
@@ -37,7 +39,7 @@ pub(super) struct Full;
 impl Queue {
     /// `threads` will call [`Queue::work`]; `bound` jobs may wait beyond those that free threads are about to take.
     pub(super) fn new(threads: usize, bound: usize) -> Queue {
-        Queue { state: Mutex::default(), arrived: Condvar::new(), threads, bound }
+        Queue { state: Mutex::default(), arrived: Condvar::new(), closing: Condvar::new(), threads, bound }
     }
 
     pub(super) fn push(&self, job: Box<dyn Job>) -> Result<(), Full> {
@@ -64,6 +66,14 @@ impl Queue {
         }
     }
 
+    /// Keeps this thread, and with it its connection, for so long; less when the queue is closed.
+    pub(super) fn pause(&self, time: Duration) {
+        if !time.is_zero() {
+            // Both outcomes end the pause.
+            let _ = self.closing.wait_timeout_while(self.lock(), time, |state| !state.closed);
+        }
+    }
+
     /// Jobs being done and jobs waiting.
     pub(super) fn load(&self) -> (usize, usize) {
         let state = self.lock();
@@ -77,6 +87,7 @@ impl Queue {
         let dropped = std::mem::take(&mut state.jobs);
         drop(state);
         self.arrived.notify_all();
+        self.closing.notify_all();
         drop(dropped);
     }
 

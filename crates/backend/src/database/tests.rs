@@ -5,7 +5,15 @@ use std::sync::{Arc, Barrier, mpsc};
 use super::*;
 
 fn settings() -> Settings {
-    Settings { file: None, rows: 1_000, name_index: true, connections: 1, queue: 256 }
+    Settings {
+        file: None,
+        rows: 1_000,
+        name_index: true,
+        connections: 1,
+        queue: 256,
+        latency: Latency::None,
+        seed: None,
+    }
 }
 
 async fn ready(settings: &Settings) -> Arc<Pool> {
@@ -214,4 +222,35 @@ fn a_file_that_cannot_be_opened_is_named_with_its_flag() {
     let missing = Settings { file: Some("/nonexistent/folder/items.db".into()), ..settings() };
     let error = Pool::open(&missing).unwrap_err().to_string();
     assert!(error.contains("/nonexistent/folder/items.db (--database)"), "{error}");
+}
+
+#[tokio::test]
+async fn latency_occupies_the_connection_and_counts_as_work() {
+    let time = Duration::from_millis(20);
+    let pool = ready(&Settings { latency: Latency::Fixed(time), ..settings() }).await;
+    let (first, second) = tokio::join!(pool.read(count), pool.read(count));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert!(first.worked >= time && second.worked >= time, "{first:?} {second:?}");
+    assert!(second.waited >= time, "it had to wait for the only connection: {second:?}");
+}
+
+#[tokio::test]
+async fn dropping_the_pool_ends_its_latency() {
+    // Ten minutes, of which this test waits for none.
+    let pool = ready(&Settings { latency: Latency::Fixed(Duration::from_secs(600)), ..settings() }).await;
+    let mut query = Box::pin(pool.read(count));
+    while pool.load().busy == 0 {
+        tokio::select! {
+            biased;
+            _ = &mut query => panic!("it takes ten minutes"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    drop(query);
+    let shared = Arc::downgrade(&pool.shared);
+    drop(pool);
+    // The thread held the last of it.
+    while shared.strong_count() > 0 {
+        tokio::task::yield_now().await;
+    }
 }
