@@ -23,6 +23,8 @@ pub struct Keyspace<'s> {
     now: Millis,
     /// Keys that expire after this time are seen.
     seen: Millis,
+    /// Looks and changes count as use, by which the policies of eviction go.
+    touches: bool,
     /// The key it was held for, if one, with its hash: most commands have one key and look at it once.
     hashed: Option<(&'s [u8], u64)>,
     changes: u64,
@@ -64,7 +66,12 @@ impl<R> Edited<R> {
 
 impl<'s> Keyspace<'s> {
     fn new(store: &'s Store, held: Held<'s>, db: u8, now: Millis) -> Self {
-        Self { store, held, db, now, seen: now, hashed: None, changes: 0 }
+        Self { store, held, db, now, seen: now, touches: true, hashed: None, changes: 0 }
+    }
+
+    /// What is looked at or changed does not count as used from now on: `CLIENT NO-TOUCH`.
+    pub fn leave_untouched(&mut self) {
+        self.touches = false;
     }
 
     /// Sees keys as well that have expired and were not removed: as a replica has to that repeats what its primary did
@@ -97,12 +104,14 @@ impl<'s> Keyspace<'s> {
 
     /// What a key holds, for a command that reads it: counts a hit or a miss, and the key as used.
     pub fn value(&mut self, key: &[u8]) -> Option<&Value> {
-        let now = self.now;
+        let (now, touches) = (self.now, self.touches);
         let (shard, id) = self.find(key);
         let shard = shard?;
         shard.count_lookup(id.is_some());
         let id = id?;
-        shard.touch(id, now);
+        if touches {
+            shard.touch(id, now);
+        }
         shard.value(id)
     }
 
@@ -179,10 +188,12 @@ impl<'s> Keyspace<'s> {
         key: &[u8],
         change: impl FnOnce(&mut K) -> Edited<R>,
     ) -> Result<Option<R>, Error> {
-        let now = self.now;
+        let (now, touches) = (self.now, self.touches);
         let (shard, id) = self.find(key);
         let (Some(shard), Some(id)) = (shard, id) else { return Ok(None) };
-        shard.touch(id, now);
+        if touches {
+            shard.touch(id, now);
+        }
         let edited = shard.edit(id, |value| Ok(change(K::of_mut(value).ok_or(Error::WRONG_TYPE)?)))?;
         Ok(edited.map(|edited| self.counted(edited)))
     }
@@ -196,10 +207,12 @@ impl<'s> Keyspace<'s> {
         key: &[u8],
         change: impl FnOnce(&mut K) -> Edited<R>,
     ) -> Result<R, Error> {
-        let now = self.now;
+        let (now, touches) = (self.now, self.touches);
         let (shard, id) = self.find(key);
         if let (Some(shard), Some(id)) = (shard, id) {
-            shard.touch(id, now);
+            if touches {
+                shard.touch(id, now);
+            }
             let edited = shard.edit(id, |value| Ok(change(K::of_mut(value).ok_or(Error::WRONG_TYPE)?)))?;
             return edited.map(|edited| self.counted(edited)).ok_or(Error::NO_SUCH_KEY);
         }

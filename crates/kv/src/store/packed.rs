@@ -90,6 +90,10 @@ impl Packed {
     /// Adds one at an end. `false`, and nothing is added, if the row is full as far as this end is concerned.
     pub(super) fn push(&mut self, end: End, element: &[u8]) -> bool {
         let size = Self::size(element.len());
+        // A row that was made for one long element has room for more than a row should have.
+        if self.count > 0 && self.used() + size > Self::MOST {
+            return false;
+        }
         let room = match end {
             End::Front => self.start,
             End::Back => self.buffer.len() - self.end,

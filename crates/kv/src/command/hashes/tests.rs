@@ -1,3 +1,5 @@
+//! Commands on hashes, with the answers that Redis 7.0.15 gives.
+
 use crate::command::Effect;
 use crate::command::testing::Client;
 use crate::resp::Protocol;

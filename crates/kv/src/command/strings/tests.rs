@@ -1,3 +1,5 @@
+//! Commands on strings, with the answers that Redis 7.0.15 gives.
+
 use crate::command::testing::Client;
 use crate::command::{Effect, Settings};
 

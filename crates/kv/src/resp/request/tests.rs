@@ -1,3 +1,5 @@
+//! Requests, whole and in pieces, good and bad.
+
 use proptest::prelude::*;
 
 use super::*;

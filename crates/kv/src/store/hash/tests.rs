@@ -1,3 +1,5 @@
+//! Hashes against a model, and their account against a recount.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;

@@ -170,3 +170,14 @@ fn inserting_at_one_place_again_and_again_keeps_the_chunks_filled() {
     assert_eq!(list.len(), 20_002);
     assert!(list.heap() <= 20_000 * 5 * 2, "{}", list.heap());
 }
+
+#[test]
+fn a_row_made_for_a_long_element_holds_no_more_than_others() {
+    let (mut list, mut model) = (List::default(), Model::new());
+    apply(&mut list, &mut model, &Step::Push(End::Back, vec![0; 6000]));
+    apply(&mut list, &mut model, &Step::Set(0, vec![1; 3]));
+    for _ in 0..8 {
+        apply(&mut list, &mut model, &Step::Push(End::Back, vec![2; 1000]));
+        check(&list, &model);
+    }
+}
