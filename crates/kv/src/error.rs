@@ -9,7 +9,8 @@ pub struct Error(Cow<'static, str>);
 
 impl Error {
     /// The key holds another type.
-    pub const WRONG_TYPE: Self = Self::new("WRONGTYPE Operation against a key holding the wrong kind of value");
+    pub const WRONG_TYPE: Self =
+        Self::new("WRONGTYPE Operation against a key holding the wrong kind of value");
     /// An argument or a value is no 64-bit integer.
     pub const NOT_INTEGER: Self = Self::new("ERR value is not an integer or out of range");
     /// An argument or a value is no floating-point number.

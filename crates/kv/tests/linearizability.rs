@@ -3,6 +3,8 @@
 //!
 //! `EVENKEEL_KV_OPERATIONS=1000000 cargo test --release -p evenkeel-kv --test linearizability` makes a million of them.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -97,8 +99,9 @@ fn operations_on_a_key_are_linearizable() {
             }
             actions.sort_by_key(|(at, ..)| *at);
             let printed = format!("{actions:#?}");
-            let history =
-                History::from_actions(actions.into_iter().map(|(_, client, action)| (client, action)).collect());
+            let history = History::from_actions(
+                actions.into_iter().map(|(_, client, action)| (client, action)).collect(),
+            );
             assert!(
                 WGLChecker::<Key>::is_linearizable(history),
                 "round {round}, key {key}: no order explains this\n{printed}"

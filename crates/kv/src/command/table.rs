@@ -269,7 +269,12 @@ const SERVER: &[Spec] = {
         server("REPLCONF", -1, ADMIN, S::Replconf),
         server("REPLICAOF", 3, ADMIN.and(Flags::NOT_IN_MULTI), S::Replicaof),
         server("SLAVEOF", 3, ADMIN.and(Flags::NOT_IN_MULTI), S::Replicaof),
-        server("RESET", 1, CONNECTION.and(Flags::NO_AUTH).and(Flags::PUBSUB).and(Flags::NOT_QUEUED), S::Reset),
+        server(
+            "RESET",
+            1,
+            CONNECTION.and(Flags::NO_AUTH).and(Flags::PUBSUB).and(Flags::NOT_QUEUED),
+            S::Reset,
+        ),
         server("ROLE", 1, CONNECTION, S::Role),
         server("SAVE", 1, Flags::ADMIN.and(Flags::NOT_IN_MULTI), S::Save),
         server("BGSAVE", -1, Flags::ADMIN, S::Save),
@@ -322,7 +327,10 @@ mod tests {
         assert_eq!(positions(Keys::FIRST, &["GET", "a"]), [1]);
         assert_eq!(positions(Keys::REST, &["DEL", "a", "b"]), [1, 2]);
         assert_eq!(positions(Keys::BUT_LAST, &["BLPOP", "a", "b", "0"]), [1, 2]);
-        assert_eq!(positions(Keys::Range { first: 1, last: -1, step: 2 }, &["MSET", "a", "1", "b", "2"]), [1, 3]);
+        assert_eq!(
+            positions(Keys::Range { first: 1, last: -1, step: 2 }, &["MSET", "a", "1", "b", "2"]),
+            [1, 3]
+        );
         let union = Keys::Counted { count: 2, also: Some(1) };
         assert_eq!(positions(union, &["ZUNIONSTORE", "d", "2", "a", "b", "WEIGHTS"]), [1, 3, 4]);
         assert_eq!(positions(union, &["ZUNIONSTORE", "d", "x", "a"]), [1]);

@@ -43,7 +43,8 @@ impl Client {
         bytes.extend_from_slice(b"\r\n");
         let (mut requests, mut ranges) = (crate::resp::Requests::default(), Vec::new());
         requests.parse(&bytes, &mut ranges, &crate::resp::Limits::default()).unwrap();
-        let words: Vec<Vec<u8>> = Args::new(requests.words(&bytes), &ranges).iter().map(<[u8]>::to_vec).collect();
+        let words: Vec<Vec<u8>> =
+            Args::new(requests.words(&bytes), &ranges).iter().map(<[u8]>::to_vec).collect();
         printed(&self.run_words(&words))
     }
 
@@ -78,13 +79,8 @@ impl Client {
             Keys::All => self.store.hold_all(self.db, self.now),
             keys => self.store.hold_keys(self.db, keys.positions(args).map(|at| args.at(at)), self.now),
         };
-        let mut context = Context {
-            keys,
-            rng: &mut self.rng,
-            settings: &self.settings,
-            effect: Effect::Same,
-            wait: None,
-        };
+        let mut context =
+            Context { keys, rng: &mut self.rng, settings: &self.settings, effect: Effect::Same, wait: None };
         let result = function(&mut context, args, reply);
         self.effect = context.effect;
         self.wait = context.wait;

@@ -268,7 +268,9 @@ fn one_word<'a>(mut text: &'a [u8], out: &mut Vec<u8>) -> Result<&'a [u8], Proto
     let mut quote = None;
     loop {
         text = match (quote, text) {
-            (None, [] | [b' ' | b'\t' | b'\r' | b'\n' | 0, ..]) => return Ok(text.get(1..).unwrap_or_default()),
+            (None, [] | [b' ' | b'\t' | b'\r' | b'\n' | 0, ..]) => {
+                return Ok(text.get(1..).unwrap_or_default());
+            }
             (None, [mark @ (b'"' | b'\''), rest @ ..]) => {
                 quote = Some(*mark);
                 rest

@@ -11,6 +11,7 @@ use crate::command::{Action, Flags, ServerCommand, Spec};
 use crate::error::Error;
 use crate::resp::{Args, Reply};
 use crate::server::blocking::Waiter;
+use crate::server::clients::Mark;
 use crate::server::commands::{self, Call};
 use crate::server::execute::{Executor, Job};
 use crate::server::room;
@@ -92,7 +93,14 @@ fn admitted(executor: &mut Executor, session: &mut Session, args: &Args<'_>, out
     if let Some(transaction) = &mut session.transaction
         && !spec.flags.has(Flags::NOT_QUEUED)
     {
-        transaction.queued.push(Queued { number, spec, words: Words::of(args) });
+        let words = Words::of(args);
+        transaction.bytes += words.bytes() + size_of::<Queued>();
+        if transaction.bytes > executor.config.query_limit {
+            let client = session.client.id;
+            tracing::warn!(client, "closed: its transaction is too long (client-query-buffer-limit)");
+            return Next::Close;
+        }
+        transaction.queued.push(Queued { number, spec, words });
         session.client.queued.store(transaction.queued.len() as u32, Relaxed);
         reply.status("QUEUED");
         return Next::Go;
@@ -100,7 +108,8 @@ fn admitted(executor: &mut Executor, session: &mut Session, args: &Args<'_>, out
     let client = session.client.clone();
     let result = executor.timed(number, spec, args, &client, |executor| match spec.action {
         Action::Data(function) => {
-            let job = Job { spec, function, db: session.db };
+            let touches = !client.is(Mark::NoTouch) || spec.name == "TOUCH";
+            let job = Job { spec, function, db: session.db, touches };
             let waiter = executor.data(job, args, &mut reply, Some(&client))?;
             Ok(waiter.map_or(Next::Go, Next::Blocked))
         }

@@ -57,6 +57,8 @@ pub(crate) struct Job {
     pub(crate) spec: &'static Spec,
     pub(crate) function: Function,
     pub(crate) db: u8,
+    /// What it looks at counts as used.
+    pub(crate) touches: bool,
 }
 
 /// More of a batch than this is not remembered for its share of the duration: it is reported at once.
@@ -178,13 +180,16 @@ impl Executor {
         reply: &mut Reply<'_>,
         waits: Option<&Arc<Client>>,
     ) -> Result<Option<Arc<Waiter>>, Error> {
-        let Job { spec, function, db } = job;
+        let Job { spec, function, db, touches } = job;
         if spec.flags.has(Flags::GROWS) {
             room::make(self, db, spec, args)?;
         }
         let (shared, settings) = (&*self.shared, &self.config.settings);
         let mark = reply.mark();
-        let keys = hold(&shared.store, spec, db, args, self.now);
+        let mut keys = hold(&shared.store, spec, db, args, self.now);
+        if !touches {
+            keys.leave_untouched();
+        }
         // Asked again with the keys held: the server may have become a replica meanwhile.
         if spec.flags.has(Flags::WRITE) {
             shared.replication.may_write(&self.config)?;

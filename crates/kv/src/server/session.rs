@@ -41,6 +41,8 @@ pub(crate) struct AsReplica {
 #[derive(Debug, Default)]
 pub(crate) struct Transaction {
     pub(crate) queued: Vec<Queued>,
+    /// What they take, in bytes.
+    pub(crate) bytes: usize,
     /// A command could not be queued: nothing will be carried out.
     pub(crate) is_spoiled: bool,
 }

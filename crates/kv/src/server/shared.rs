@@ -128,14 +128,16 @@ impl Shared {
         let backlog = Backlog::new(Keep::default(), &mut fastrand::Rng::new());
         // One thread waits for nobody; with several, most find the shard they need free.
         let store = Store::new(if threads == 1 { 1 } else { threads * 16 });
+        let memory = Memory::default();
         for index in 0..store.shard_count() {
             if let Some(mut shard) = store.shard(index) {
                 shard.set_policy(config.policy);
+                memory.change(shard.used() as isize);
             }
         }
         let shared = Self {
             store,
-            memory: Memory::default(),
+            memory,
             configs: Configs::new(config),
             clients: Clients::default(),
             blocking: Blocking::new(),

@@ -27,6 +27,11 @@ impl Words {
         self.ranges.push((start, self.text.len()));
     }
 
+    /// Bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.capacity() + self.ranges.capacity() * size_of::<(usize, usize)>()
+    }
+
     /// The words as a command.
     pub(crate) fn args(&self) -> Args<'_> {
         Args::new(&self.text, &self.ranges)

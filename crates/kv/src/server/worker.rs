@@ -157,6 +157,9 @@ async fn serve(
     }
     drop(listener);
     handovers.close();
+    while let Some(handover) = handovers.recv().await {
+        worker.take_over(handover);
+    }
     let all_left = async {
         while worker.crew.connections(worker.index).is_some_and(|count| count.load(Relaxed) > 0) {
             worker.left.notified().await;
@@ -179,7 +182,7 @@ impl Worker {
     fn admit(self: &Rc<Self>, stream: TcpStream, address: SocketAddr) {
         let shared = &self.shared;
         shared.stats.connections.fetch_add(1, Relaxed);
-        let most = self.scratch.borrow().executor.shared.configs.current().maxclients;
+        let most = shared.configs.current().maxclients;
         if !shared.clients.enter(most) {
             if shared.stats.refused.fetch_add(1, Relaxed) == 0 {
                 tracing::warn!(most, "connections are being refused: maxclients is reached");

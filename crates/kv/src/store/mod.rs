@@ -7,9 +7,9 @@
 pub mod memory;
 
 mod dense;
-mod index;
 mod eviction;
 mod expiry;
+mod index;
 mod keyspace;
 mod shard;
 mod slab;

@@ -10,7 +10,10 @@ pub struct Text(Form);
 
 #[derive(Clone)]
 enum Form {
-    Inline { length: u8, bytes: [u8; INLINE] },
+    Inline {
+        length: u8,
+        bytes: [u8; INLINE],
+    },
     Heap(Box<[u8]>),
     /// Has been appended to, and probably will be again. Boxed, or a text would take 32 bytes.
     #[expect(clippy::box_collection)]

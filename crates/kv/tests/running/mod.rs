@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use evenkeel_kv::{Options, Server};
+use evenkeel_kv::{Meter, Options, Server};
 use tokio::sync::oneshot;
 
 /// Longer than anything here takes; who waits so long has waited in vain.
@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) meter: Meter,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<std::io::Result<()>>>,
 }
@@ -32,7 +33,7 @@ impl Running {
 
     pub(crate) fn with(options: Options) -> Self {
         let server = Server::bind(options).unwrap();
-        let (address, metrics) = (server.local_addr(), server.metrics_addr());
+        let (address, metrics, meter) = (server.local_addr(), server.metrics_addr(), server.meter());
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -40,7 +41,7 @@ impl Running {
                 let _ = stopped.await;
             }))
         });
-        Self { address, metrics, stop: Some(stop), thread: Some(thread) }
+        Self { address, metrics, meter, stop: Some(stop), thread: Some(thread) }
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -48,7 +48,13 @@ impl Connection {
         }
         if let Some(rest) = output.get(sent..).filter(|rest| !rest.is_empty()) {
             self.unsent.bytes.extend_from_slice(rest);
-            self.session.client.unsent.store(self.unsent.bytes.len(), Relaxed);
+            let (client, unsent) = (&self.session.client, self.unsent.bytes.len());
+            client.unsent.store(unsent, Relaxed);
+            let limit = executor.config.output_limit(client.kind());
+            if limit.hard > 0 && unsent > limit.hard {
+                self.worker.shared.slow_reader(client.id, client.address, "answers");
+                client.mailbox.close();
+            }
         }
         output.clear();
         if output.capacity() > OUTPUT_KEPT {
