@@ -37,7 +37,9 @@ pub struct Context<'a> {
     pub rng: &'a mut fastrand::Rng,
     /// What `CONFIG SET` has chosen and commands depend on.
     pub settings: &'a Settings,
-    /// What replicas and the log of changes are told, if the command changed anything.
+    /// Somebody repeats what changes; without that, how to repeat it need not be said.
+    pub is_told: bool,
+    /// What replicas are told, if the command changed anything.
     pub effect: Effect,
     /// The command has nothing to answer yet, and waits for one of its keys. Only commands with [`Flags::BLOCKING`].
     pub wait: Option<Wait>,
@@ -73,6 +75,9 @@ impl Context<'_> {
 
     /// Tells replicas another command instead of the one given; several calls, several commands.
     pub fn instead(&mut self, words: &[&[u8]]) {
+        if !self.is_told {
+            return;
+        }
         let words = words.iter().map(|word| word.to_vec()).collect();
         match &mut self.effect {
             Effect::Same => self.effect = Effect::Instead(vec![words]),

@@ -79,8 +79,14 @@ impl Client {
             Keys::All => self.store.hold_all(self.db, self.now),
             keys => self.store.hold_keys(self.db, keys.positions(args).map(|at| args.at(at)), self.now),
         };
-        let mut context =
-            Context { keys, rng: &mut self.rng, settings: &self.settings, effect: Effect::Same, wait: None };
+        let mut context = Context {
+            keys,
+            rng: &mut self.rng,
+            settings: &self.settings,
+            is_told: true,
+            effect: Effect::Same,
+            wait: None,
+        };
         let result = function(&mut context, args, reply);
         self.effect = context.effect;
         self.wait = context.wait;

@@ -194,7 +194,7 @@ impl Executor {
         if spec.flags.has(Flags::WRITE) {
             shared.replication.may_write(&self.config)?;
         }
-        let (held, outcome) = Held::new(keys).run(function, args, reply, &mut self.rng, settings);
+        let (held, outcome) = Held::new(keys).run(shared, function, args, reply, &mut self.rng, settings);
         let Outcome { result, effect, wait } = outcome;
         if let Err(error) = result {
             reply.withdraw(mark);
@@ -249,7 +249,8 @@ impl Executor {
         }
         let mut answer = Vec::new();
         let mut reply = Reply::new(&mut answer, waiter.protocol);
-        let (held, outcome) = Held::new(keys).run(function, &args, &mut reply, &mut self.rng, settings);
+        let (held, outcome) =
+            Held::new(keys).run(shared, function, &args, &mut reply, &mut self.rng, settings);
         let Outcome { result, effect, wait } = outcome;
         let answered = match result {
             Ok(()) => wait.is_none(),
@@ -319,9 +320,10 @@ impl<'s> Held<'s> {
         Self { keys, before }
     }
 
-    /// Runs a command with them.
+    /// Runs a command with them. That replicas are told cannot change meanwhile: it begins only with all shards held.
     fn run<'r>(
         self,
+        shared: &Shared,
         function: Function,
         args: &Args<'_>,
         reply: &mut Reply<'_>,
@@ -332,7 +334,8 @@ impl<'s> Held<'s> {
         's: 'r,
     {
         let Self { keys, before } = self;
-        let mut context = Context { keys, rng, settings, effect: Effect::Same, wait: None };
+        let is_told = shared.primary.backlog.is_on();
+        let mut context = Context { keys, rng, settings, is_told, effect: Effect::Same, wait: None };
         let result = function(&mut context, args, reply);
         let Context { keys, effect, wait, .. } = context;
         (Held { keys, before }, Outcome { result, effect, wait })

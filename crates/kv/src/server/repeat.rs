@@ -110,8 +110,11 @@ impl State {
         keys.see_expired();
         let mut rng = self.executor.rng.fork();
         let mut answer = Vec::new();
+        let settings = &config.settings;
+        // Replicas of ours get the primary's words.
+        let is_told = false;
         let mut context =
-            Context { keys, rng: &mut rng, settings: &config.settings, effect: Effect::Same, wait: None };
+            Context { keys, rng: &mut rng, settings, is_told, effect: Effect::Same, wait: None };
         for (repeated, db, args) in commands {
             context.keys.select(db);
             context.effect = Effect::Same;

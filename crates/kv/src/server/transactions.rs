@@ -149,8 +149,15 @@ fn run(call: &mut Call<'_, '_, '_>, queued: &[Queued], held: Held<'_>) -> Result
     let mut next = Next::Go;
     call.reply.array(queued.len());
     let Held { keys, before } = held;
-    let mut context =
-        Context { keys, rng: &mut rng, settings: &config.settings, effect: Effect::Same, wait: None };
+    let is_told = shared.primary.backlog.is_on();
+    let mut context = Context {
+        keys,
+        rng: &mut rng,
+        settings: &config.settings,
+        is_told,
+        effect: Effect::Same,
+        wait: None,
+    };
     for command in queued {
         let args = command.words.args();
         let mark = call.reply.mark();
