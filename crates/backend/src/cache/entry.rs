@@ -24,7 +24,8 @@ pub(super) enum Entry {
     Fence,
     /// Not something a toy backend wrote.
     Bad,
-    /// The row of another item: the connection's answers are out of step with its questions.
+    /// The row of another item: it stands at the wrong key, or the connection's answers are out of step with its
+    /// questions.
     Foreign,
 }
 
@@ -64,10 +65,10 @@ pub(super) fn invalidate(id: i64, fence: Duration) -> Cmd {
 }
 
 /// The same for many at once.
-pub(super) fn invalidate_all(ids: &[i64], fence: Duration) -> Pipeline {
+pub(super) fn invalidate_all(ids: impl ExactSizeIterator<Item = i64>, fence: Duration) -> Pipeline {
     let mut pipeline = Pipeline::with_capacity(ids.len());
     for id in ids {
-        pipeline.add_command(invalidate(*id, fence));
+        pipeline.add_command(invalidate(id, fence));
     }
     pipeline
 }

@@ -10,16 +10,21 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Value};
 use tokio::net::TcpStream;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use super::entry;
 use super::fault::Fault;
-use super::link::Link;
+use super::link::{Link, Owed};
+use super::state::CacheState;
 
-/// How long connecting and greeting may take, and each batch of what is owed.
+/// How long connecting and greeting may take, and each batch of what is owed before the connection is used.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Invalidations made up together.
 const BATCH: usize = 500;
+/// Pause after invalidations were refused, doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The pause grows no longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Questions that wait to be written before those who ask wait too.
 const QUEUE: usize = 512;
 
@@ -61,18 +66,19 @@ async fn hold(link: &Link) {
         Ok(generation) => generation,
         Err(fault) => return link.probe_failed(fault),
     };
-    drop(connection);
+    let mut tended = pin!(tend(link, &mut connection, generation));
     loop {
-        tokio::select! {
-            () = &mut driver => {
-                // Requests that were waiting know better why it ended, and are awake already.
-                tokio::task::yield_now().await;
-                return link.lost(generation, Fault::Closed);
-            }
-            () = link.given_up.notified() => if !link.is_current(generation) {
-                return;
+        let ended = tokio::select! {
+            () = &mut driver => Fault::Closed,
+            fault = &mut tended => fault,
+            () = link.given_up.notified() => match link.is_current(generation) {
+                true => continue,
+                false => return,
             },
-        }
+        };
+        // Requests that were waiting know better why it ended, and are awake already.
+        tokio::task::yield_now().await;
+        return link.lost(generation, ended);
     }
 }
 
@@ -91,7 +97,8 @@ async fn connect(link: &Link) -> Result<(MultiplexedConnection, impl Future<Outp
         .map_err(|error| Fault::of_client(&error))
 }
 
-/// One question as requests put it, within their time; then what is owed; then requests may come.
+/// One question as requests put it, within their time; then what is owed; then requests may come. A cache that
+/// refuses what is owed is read, but for those rows.
 async fn prove(link: &Link, connection: &mut MultiplexedConnection) -> Result<u64, Fault> {
     let command = entry::get(0);
     let answer = timeout(link.options.timeout, connection.send_packed_command(&command));
@@ -102,56 +109,75 @@ async fn prove(link: &Link, connection: &mut MultiplexedConnection) -> Result<u6
         _ => return Err(Fault::Garbage),
     }
     loop {
-        if let Some(generation) = link.publish(connection) {
-            return Ok(generation);
+        let owed = link.owed(BATCH);
+        if owed.is_empty() {
+            return Ok(link.publish(connection, CacheState::Used));
         }
-        let batch = Batch { link, ids: link.take_owed(BATCH) };
-        timeout(PATIENCE, batch.make_up(connection)).await.unwrap_or(Err(Fault::Timeout))?;
+        let made_up = timeout(PATIENCE, make_up(link, connection, &owed)).await;
+        if let Some(fault) = made_up.unwrap_or(Err(Fault::Timeout))? {
+            return Ok(link.publish(connection, CacheState::NotStoring(fault.word())));
+        }
     }
 }
 
-/// Owed invalidations; dropped before they are made up, they are owed still.
-struct Batch<'a> {
-    link: &'a Link,
-    ids: Vec<i64>,
-}
-
-impl Batch<'_> {
-    async fn make_up(mut self, connection: &mut MultiplexedConnection) -> Result<(), Fault> {
-        let commands = entry::invalidate_all(&self.ids, self.link.options.fence);
-        let mut fault = send(connection, &commands, self.ids.len()).await?;
-        if fault == Some(Fault::Oom) {
-            // As for one: a full cache takes no fence, but it deletes.
-            fault =
-                send(connection, &entry::invalidate_all(&self.ids, Duration::ZERO), self.ids.len()).await?;
+/// Makes up for what comes to be owed while the connection is used, or was refused before. Returns when the
+/// connection is of no use any more.
+///
+/// What is sent here is carried out after all that was sent before. So a store whose answer did not come in time is
+/// followed by the invalidation that undoes it, whenever it is carried out. That is why there is no limit of time:
+/// the answer comes when the connection answers again, and requests find out if it does not.
+async fn tend(link: &Link, connection: &mut MultiplexedConnection, generation: u64) -> Fault {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let owed = link.owed(BATCH);
+        if owed.is_empty() {
+            pause = FIRST_PAUSE;
+            link.owing.notified().await;
+            continue;
         }
-        match fault {
-            Some(fault) => Err(fault),
-            None => {
-                self.ids.clear();
-                Ok(())
+        match make_up(link, connection, &owed).await {
+            Ok(None) => link.tell(generation, CacheState::Used),
+            Ok(Some(_)) => {
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
+            Err(fault) => return fault,
         }
     }
 }
 
-impl Drop for Batch<'_> {
-    fn drop(&mut self) {
-        self.link.still_owed(std::mem::take(&mut self.ids));
+/// Invalidates what is owed. Returns why the cache refuses to, if it does.
+async fn make_up(
+    link: &Link,
+    connection: &mut MultiplexedConnection,
+    owed: &[Owed],
+) -> Result<Option<Fault>, Fault> {
+    let mut refused = send(connection, owed, link.options.fence).await?;
+    if refused == Some(Fault::Oom) {
+        // As for one: a full cache takes no fence, but it deletes.
+        refused = send(connection, owed, Duration::ZERO).await?;
     }
+    if refused.is_none() {
+        link.settled(owed);
+    }
+    Ok(refused)
 }
 
 /// The fault in the first error reply, if there is one.
 async fn send(
     connection: &mut MultiplexedConnection,
-    commands: &redis::Pipeline,
-    count: usize,
+    owed: &[Owed],
+    fence: Duration,
 ) -> Result<Option<Fault>, Fault> {
-    let replies = connection.send_packed_commands(commands, 0, count).await;
-    let replies = replies.map_err(|error| Fault::of_client(&error))?;
-    Ok(replies.iter().find_map(|reply| match reply {
-        Value::ServerError(error) => Some(Fault::of_reply(error.code())),
-        Value::Okay | Value::Int(_) => None,
-        _ => Some(Fault::Garbage),
-    }))
+    let commands = entry::invalidate_all(owed.iter().map(|owed| owed.id), fence);
+    let replies = connection.send_packed_commands(&commands, 0, owed.len()).await;
+    let mut refused = None;
+    for reply in replies.map_err(|error| Fault::of_client(&error))? {
+        match reply {
+            Value::Okay | Value::Int(_) => {}
+            Value::ServerError(error) => refused = refused.or(Some(Fault::of_reply(error.code()))),
+            _ => return Err(Fault::Garbage),
+        }
+    }
+    Ok(refused)
 }

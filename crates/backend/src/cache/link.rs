@@ -3,8 +3,10 @@
 //! A request never dials and never waits for someone who does: the keeper makes connections in the background,
 //! and while there is none, every question is answered at once by the fault that took the last one. All threads
 //! share one connection; its client crate writes the questions of many requests together.
+//!
+//! An entry that may be wrong and could not be invalidated yet is owed: nobody asks for it before it was.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,7 +23,7 @@ use super::state::CacheState;
 use super::tally::{Operation, Tally};
 use crate::random::Random;
 
-/// Most invalidations that are remembered while the cache is away.
+/// Most invalidations that are remembered while the cache takes none.
 const MOST_OWED: usize = 10_000;
 
 /// The way to the cache.
@@ -31,6 +33,8 @@ pub(super) struct Link {
     pub(super) told: watch::Sender<CacheState>,
     /// Wakes the keeper when its connection was given up.
     pub(super) given_up: Notify,
+    /// Wakes the keeper when something is owed.
+    pub(super) owing: Notify,
     state: Mutex<State>,
     random: Random,
 }
@@ -43,8 +47,22 @@ struct State {
     generation: u64,
     /// Why there is no connection.
     fault: Fault,
-    /// What was written while the cache could not be told.
-    owed: HashSet<i64>,
+    /// The entries to invalidate, by item.
+    owed: HashMap<i64, Owing>,
+    /// Counts what came to be owed.
+    owings: u64,
+}
+
+/// Why something is owed; the number tells it from what is owed for the same item later.
+struct Owing {
+    number: u64,
+    fault: Fault,
+}
+
+/// An invalidation to make up. It is that of one moment: if the item comes to be owed again, it is owed still.
+pub(super) struct Owed {
+    pub(super) id: i64,
+    number: u64,
 }
 
 /// An answer, and the connection it came from.
@@ -60,21 +78,24 @@ impl Link {
             connection: None,
             generation: 0,
             fault: Fault::Connecting,
-            owed: HashSet::new(),
+            owed: HashMap::new(),
+            owings: 0,
         };
         Arc::new(Link {
             options,
             tally: Tally::default(),
             told: watch::Sender::new(CacheState::Connecting),
             given_up: Notify::new(),
+            owing: Notify::new(),
             state: Mutex::new(state),
             random: Random::new(None),
         })
     }
 
-    /// Puts a question; the answer has the kind that fits the operation, or it is a fault.
-    pub(super) async fn ask(&self, operation: Operation, command: &Cmd) -> Result<Reply, Fault> {
-        let (mut connection, generation) = self.connection()?;
+    /// Puts a question about an item; the answer has the kind that fits the operation, or it is a fault. Of what is
+    /// owed nothing is read or stored.
+    pub(super) async fn ask(&self, operation: Operation, id: i64, command: &Cmd) -> Result<Reply, Fault> {
+        let (mut connection, generation) = self.connection(operation, id)?;
         let asked = Instant::now();
         let answer = timeout(self.options.timeout, connection.send_packed_command(command)).await;
         let judged = judge(operation, answer.unwrap_or_else(|_| Err(timed_out())));
@@ -87,23 +108,31 @@ impl Link {
                 }
                 Ok(Reply { value, generation })
             }
-            Err(bad) => Err(self.suffer(generation, operation, bad)),
+            Err(bad) => {
+                if operation == Operation::Store && !bad.is_reply {
+                    // It may be carried out yet, after a write whose fence is gone by then.
+                    self.owe(id, bad.fault);
+                }
+                Err(self.suffer(generation, operation, bad))
+            }
         }
     }
 
-    /// The answers of that connection cannot be trusted.
-    pub(super) fn distrust(&self, generation: u64) {
+    /// That connection gave another item's row. Either its answers are out of step, then it is of no use any more;
+    /// or the row stands at the wrong key, then it has to go before the key is read again.
+    pub(super) fn distrust(&self, generation: u64, id: i64) {
+        self.owe(id, Fault::Garbage);
         self.lost(generation, Fault::Garbage);
     }
 
-    /// Invalidates an item's entry. If that cannot be done now, it is owed: the cache is not used by this backend
+    /// Invalidates an item's entry. If that cannot be done now, it is owed: this backend does not read the entry
     /// before it has been made up. Returns whether it was done.
     pub(super) async fn invalidate(&self, id: i64) -> bool {
         let fence = self.options.fence;
-        let mut done = self.ask(Operation::Invalidate, &entry::invalidate(id, fence)).await;
+        let mut done = self.ask(Operation::Invalidate, id, &entry::invalidate(id, fence)).await;
         if let Err(Fault::Oom) = done {
             // A full cache takes no fence, but it deletes, and it takes no old row either.
-            done = self.ask(Operation::Invalidate, &entry::delete(id)).await;
+            done = self.ask(Operation::Invalidate, id, &entry::delete(id)).await;
         }
         match done {
             Ok(_) => self.tally.invalidations.add_one(),
@@ -118,8 +147,13 @@ impl Link {
         (state.breaker.state().number(), state.owed.len() as u64)
     }
 
-    fn connection(&self) -> Result<(MultiplexedConnection, u64), Fault> {
+    fn connection(&self, operation: Operation, id: i64) -> Result<(MultiplexedConnection, u64), Fault> {
         let state = self.lock();
+        if let (Operation::Lookup | Operation::Store, Some(_), Some(owing)) =
+            (operation, &state.connection, state.owed.get(&id))
+        {
+            return Err(owing.fault);
+        }
         state.connection.clone().map(|connection| (connection, state.generation)).ok_or(state.fault)
     }
 
@@ -136,9 +170,7 @@ impl Link {
             _ if bad.is_reply && operation != Operation::Lookup => {
                 // It answers: that it does not store is no reason not to read it.
                 drop(state);
-                if operation == Operation::Store {
-                    self.tell(generation, CacheState::NotStoring(bad.fault.word()));
-                }
+                self.tell(generation, CacheState::NotStoring(bad.fault.word()));
                 return bad.fault;
             }
             _ => state.breaker.failed(now, self.random.unit()),
@@ -152,15 +184,15 @@ impl Link {
     fn owe(&self, id: i64, fault: Fault) {
         self.tally.owed.add_one();
         let mut state = self.lock();
-        if state.owed.len() < MOST_OWED {
-            state.owed.insert(id);
-        } else if !state.owed.contains(&id) {
+        if state.owed.len() < MOST_OWED || state.owed.contains_key(&id) {
+            state.owings += 1;
+            let number = state.owings;
+            state.owed.insert(id, Owing { number, fault });
+        } else {
             self.tally.lost.add_one();
         }
-        let now = Instant::now().into_std();
-        if state.breaker.broke(now, self.random.unit()) {
-            self.give_up(&mut state, fault);
-        }
+        drop(state);
+        self.owing.notify_one();
     }
 
     fn give_up(&self, state: &mut State, fault: Fault) {
@@ -171,7 +203,7 @@ impl Link {
     }
 
     /// Tells the operator, if that connection is the one in use.
-    fn tell(&self, generation: u64, news: CacheState) {
+    pub(super) fn tell(&self, generation: u64, news: CacheState) {
         if *self.told.borrow() != news && self.lock().holds(generation) {
             self.say(news);
         }
@@ -207,32 +239,30 @@ impl Link {
         self.say(CacheState::Away(fault.word()));
     }
 
-    /// Takes up to so many of the invalidations that are owed.
-    pub(super) fn take_owed(&self, most: usize) -> Vec<i64> {
-        let mut state = self.lock();
-        let some: Vec<i64> = state.owed.iter().copied().take(most).collect();
-        for id in &some {
-            state.owed.remove(id);
-        }
-        some
+    /// Up to so many of the invalidations that are owed. They stay so until they are settled.
+    pub(super) fn owed(&self, most: usize) -> Vec<Owed> {
+        let state = self.lock();
+        state.owed.iter().take(most).map(|(id, owing)| Owed { id: *id, number: owing.number }).collect()
     }
 
-    /// They were not made up after all.
-    pub(super) fn still_owed(&self, ids: Vec<i64>) {
-        self.lock().owed.extend(ids);
+    /// These were made up.
+    pub(super) fn settled(&self, made_up: &[Owed]) {
+        let mut state = self.lock();
+        for Owed { id, number } in made_up {
+            if state.owed.get(id).is_some_and(|owing| owing.number == *number) {
+                state.owed.remove(id);
+            }
+        }
     }
 
-    /// Lets requests use a connection, unless something is owed still. Returns its generation.
-    pub(super) fn publish(&self, connection: &MultiplexedConnection) -> Option<u64> {
+    /// Lets requests use a connection, and says how it is used. Returns its generation.
+    pub(super) fn publish(&self, connection: &MultiplexedConnection, news: CacheState) -> u64 {
         let mut state = self.lock();
-        if !state.owed.is_empty() {
-            return None;
-        }
         state.generation += 1;
         state.connection = Some(connection.clone());
         state.breaker.probe_succeeded(Instant::now().into_std());
-        self.say(CacheState::Used);
-        Some(state.generation)
+        self.say(news);
+        state.generation
     }
 
     pub(super) fn is_current(&self, generation: u64) -> bool {

@@ -10,11 +10,16 @@
 //! the write has deleted it from the cache: then it would stay for the whole time to live. So a write leaves a
 //! fence at the key, rows are stored only where nothing stands (`SET … NX`), and only if they were read less than
 //! half a fence ago. The idea is that of the leases of Nishtala et al., "Scaling Memcache at Facebook" (NSDI
-//! 2013), with commands that every Redis has. What is left: a fence that is evicted, or a write whose process dies
-//! before it could invalidate; then the time to live is the bound.
+//! 2013), with commands that every Redis has. A store that is not answered in time may be carried out at any time
+//! later, so the key is invalidated behind it: on the same connection, or before the next one is used.
 //!
-//! **A write that the cache cannot be told is owed.** The process that made it uses the cache no more until it
-//! has made up for it. Others may read the old row for as long as it lives.
+//! **What the cache cannot be told is owed:** the invalidation after a write, behind a store without an answer, of
+//! a row at the wrong key. The process that owes it does not read that entry until it has made up for it. Others may
+//! read the old row for as long as it lives.
+//!
+//! **What is left,** with the time to live as its bound: a fence that is evicted; a process that dies while it owes
+//! something; more owed than is remembered; and a store on a connection that ended before the invalidation could
+//! follow it, if it is carried out more than a fence after the next connection was ready.
 
 mod breaker;
 mod entry;
@@ -78,7 +83,7 @@ pub(crate) enum Seen {
 #[derive(Debug)]
 pub(crate) struct Written<T> {
     pub(crate) outcome: Result<Answered<T>, Refusal>,
-    /// Whether the cache was told at once; `None` if there was nothing to tell.
+    /// Whether the cache was told at once; `None` if the write failed and there was nothing to tell.
     pub(crate) invalidated: Option<bool>,
     /// Time the cache took.
     pub(crate) cache: Duration,
@@ -137,12 +142,12 @@ impl Cache {
         Read { row, seen, cache, shared }
     }
 
-    /// Changes rows and then invalidates the item that `written` names. Both happen also when the client that asked
-    /// for it goes away meanwhile.
+    /// Changes rows and then invalidates the item that `written` names, also if there was no such row to change: the
+    /// cache may not know that. Both happen also when the client that asked for it goes away meanwhile.
     pub(crate) async fn write<T, F>(
         self: &Arc<Self>,
         query: F,
-        written: impl FnOnce(&T) -> Option<i64> + Send + 'static,
+        written: impl FnOnce(&T) -> i64 + Send + 'static,
     ) -> Written<T>
     where
         T: Send + 'static,
@@ -151,7 +156,7 @@ impl Cache {
         let cache = Arc::clone(self);
         let task = tokio::spawn(async move {
             let outcome = cache.database.write(query).await;
-            let id = outcome.as_ref().ok().and_then(|answered| written(&answered.found));
+            let id = outcome.as_ref().ok().map(|answered| written(&answered.found));
             let asked = Instant::now();
             let invalidated = match id {
                 Some(id) => {
@@ -171,7 +176,7 @@ impl Cache {
 
     /// What the cache has: a row or that there is none, nothing, or no answer.
     async fn look_up(&self, id: i64) -> Result<Option<Option<Item>>, Fault> {
-        let reply = self.link.ask(Operation::Lookup, &entry::get(id)).await?;
+        let reply = self.link.ask(Operation::Lookup, id, &entry::get(id)).await?;
         let entry = match &reply.value {
             Value::Nil => return Ok(None),
             Value::BulkString(value) => entry::read(id, value),
@@ -181,13 +186,13 @@ impl Cache {
             Entry::Row(row) => Ok(Some(row)),
             Entry::Fence => Ok(None),
             Entry::Foreign => {
-                self.link.distrust(reply.generation);
+                self.link.distrust(reply.generation, id);
                 Err(Fault::Garbage)
             }
             Entry::Bad => {
                 self.link.tally.bad_entries.add_one();
-                // Should that fail, the entry is found bad again.
-                let _ = self.link.ask(Operation::Invalidate, &entry::delete(id)).await;
+                // Not deleted: a fence may have taken its place meanwhile, and has to stand.
+                self.link.invalidate(id).await;
                 Ok(None)
             }
         }
@@ -231,7 +236,7 @@ impl Cache {
             return Stored::Late;
         }
         let ttl = if row.is_some() { ttl } else { absent_ttl };
-        match self.link.ask(Operation::Store, &entry::put(id, &entry::write(row), ttl)).await {
+        match self.link.ask(Operation::Store, id, &entry::put(id, &entry::write(row), ttl)).await {
             Ok(reply) if reply.value == Value::Nil => Stored::Present,
             Ok(_) => Stored::Done,
             Err(_) => Stored::Failed,

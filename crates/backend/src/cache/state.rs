@@ -11,7 +11,8 @@ pub enum CacheState {
     Connecting,
     /// It is used.
     Used,
-    /// It is read and refuses to store, for the reason in the word (`oom`, `readonly`, …).
+    /// It is read, but for rows it has to be told of, and refuses to store, for the reason in the word (`oom`,
+    /// `readonly`, …).
     NotStoring(&'static str),
     /// It is not used, for the reason in the word (`refused`, `timeout`, …): the database answers.
     Away(&'static str),

@@ -124,9 +124,17 @@ impl Tally {
             ("misses_total", "Reads the cache had no entry for.", &self.misses),
             ("database_reads_total", "Database reads as the cache had no answer.", &self.reads),
             ("followers_total", "Reads answered by another one's database read.", &self.followers),
-            ("bad_entries_total", "Entries that no toy backend wrote, deleted.", &self.bad_entries),
-            ("invalidations_total", "Entries invalidated after a write, at once.", &self.invalidations),
-            ("invalidations_owed_total", "Invalidations that had to wait for the cache.", &self.owed),
+            ("bad_entries_total", "Entries that no toy backend wrote, invalidated.", &self.bad_entries),
+            (
+                "invalidations_total",
+                "Entries invalidated at once, after a write or as they were bad.",
+                &self.invalidations,
+            ),
+            (
+                "invalidations_owed_total",
+                "Invalidations that had to wait for the cache, also behind stores without an answer.",
+                &self.owed,
+            ),
             (
                 "invalidations_lost_total",
                 "Owed invalidations beyond those remembered: only time ends what is cached.",

@@ -119,11 +119,7 @@ async fn after_a_write_a_reader_does_not_join_a_read_from_before() {
         let cache = Arc::clone(&cache);
         async move {
             let changes = items::Changes { name: None, price_cents: None, stock: Some(1_000_000) };
-            let written = cache.write(
-                move |c: &mut Connection| items::update(c, 3, changes),
-                |item| item.as_ref().map(|item| item.id),
-            );
-            written.await
+            cache.write(move |c: &mut Connection| items::update(c, 3, changes), |_| 3).await
         }
     });
     waiting(&cache, 1).await;
@@ -142,9 +138,7 @@ async fn a_write_is_told_though_its_client_goes_away() {
     let hold = occupy(&cache).await;
     let write = tokio::spawn({
         let cache = Arc::clone(&cache);
-        async move {
-            cache.write(|c: &mut Connection| items::delete(c, 3), |gone| gone.then_some(3)).await.invalidated
-        }
+        async move { cache.write(|c: &mut Connection| items::delete(c, 3), |_| 3).await.invalidated }
     });
     waiting(&cache, 1).await;
     write.abort();

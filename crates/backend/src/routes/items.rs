@@ -100,7 +100,7 @@ async fn create(app: &App, body: Incoming) -> Response<Body> {
             Err(refused) => return refused,
         };
     // That there is no such row may be cached.
-    let made = write(app, move |connection| items::insert(connection, fields), |item| Some(item.id)).await;
+    let made = write(app, move |connection| items::insert(connection, fields), |item| item.id).await;
     made.answer(|item| {
         let mut response = answer::json(StatusCode::CREATED, &item);
         if let Ok(location) = HeaderValue::try_from(format!("/items/{}", item.id)) {
@@ -124,17 +124,12 @@ async fn change(app: &App, id: i64, body: Incoming) -> Response<Body> {
     if changes == Changes::default() {
         return bad("nothing is changed; expected one or more of name, price_cents and stock".to_owned());
     }
-    let changed = write(
-        app,
-        move |connection| items::update(connection, id, changes),
-        |item| item.as_ref().map(|item| item.id),
-    );
+    let changed = write(app, move |connection| items::update(connection, id, changes), move |_| id);
     changed.await.answer(|item| item.map_or_else(|| absent(id), |item| answer::json(StatusCode::OK, &item)))
 }
 
 async fn delete(app: &App, id: i64) -> Response<Body> {
-    let gone =
-        write(app, move |connection| items::delete(connection, id), move |was_there| was_there.then_some(id));
+    let gone = write(app, move |connection| items::delete(connection, id), move |_| id);
     gone.await.answer(|was_there| match was_there {
         true => {
             let mut response = Response::new(Body::empty());
@@ -146,11 +141,7 @@ async fn delete(app: &App, id: i64) -> Response<Body> {
 }
 
 /// Changes rows, and tells the cache of the item that `written` names.
-async fn write<T, F>(
-    app: &App,
-    query: F,
-    written: impl FnOnce(&T) -> Option<i64> + Send + 'static,
-) -> Change<T>
+async fn write<T, F>(app: &App, query: F, written: impl FnOnce(&T) -> i64 + Send + 'static) -> Change<T>
 where
     T: Send + 'static,
     F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,

@@ -1,10 +1,12 @@
 //! Reads while the cache works: hits, misses, what is stored, and one query for many.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::fake::{Fake, Gate, Reaction, options};
+use super::fake::{Fake, Gate, Reaction, options, options_with};
 use crate::client::{Answer, Client, get, until_metric};
 use crate::running::{self, start};
 
@@ -77,7 +79,7 @@ async fn that_there_is_no_row_is_cached_until_there_is() {
 #[tokio::test]
 async fn an_entry_that_makes_no_sense_is_a_miss_and_replaced() {
     let fake = Fake::start().await;
-    let server = start(options(fake.address)).await;
+    let server = start(options_with(fake.address, |cache| cache.fence = Duration::ZERO)).await;
     until_metric(server.address, "cache_breaker_state", 0).await;
     let mut client = Client::connect(server.address).await;
     for (number, nonsense) in ["{oops", "[]", r#"{"id":7}"#].into_iter().enumerate() {
@@ -99,7 +101,34 @@ async fn an_entry_that_makes_no_sense_is_a_miss_and_replaced() {
 }
 
 #[tokio::test]
-async fn answers_out_of_step_are_not_believed() {
+async fn a_fence_that_takes_the_place_of_nonsense_stands() {
+    let fake = Fake::start().await;
+    let (reader, writer) = (start(options(fake.address)).await, start(options(fake.address)).await);
+    until_metric(reader.address, "cache_breaker_state", 0).await;
+    until_metric(writer.address, "cache_breaker_state", 0).await;
+    fake.set("items:7", "{oops");
+    // The first command after the lookup is what the reader does about the entry.
+    let (cleared, mut first) = (Gate::new(), true);
+    let gate = cleared.clone();
+    fake.script(move |command| match command[0].as_str() {
+        "GET" => Reaction::Obey(None),
+        _ if std::mem::take(&mut first) => Reaction::Obey(Some(gate.clone())),
+        _ => Reaction::Obey(None),
+    });
+    let read = tokio::spawn(async move { (get(reader.address, "/items/7").await, reader) });
+    fake.until_asked(&["SET", "items:7", ""], 1).await;
+    let mut client = Client::connect(writer.address).await;
+    let put = client.send(Method::PUT, "/items/7", r#"{"stock": 1}"#).await;
+    assert_eq!(put.header("x-cache-invalidation"), "done");
+    cleared.open();
+    let (answer, reader) = read.await.unwrap();
+    assert_eq!((answer.status, answer.header("x-cache")), (StatusCode::OK, "miss"));
+    until_metric(reader.address, "cache_stores_total{outcome=\"present\"}", 1).await;
+    assert_eq!(fake.value("items:7").as_deref(), Some(""));
+}
+
+#[tokio::test]
+async fn another_items_row_is_not_believed_and_goes_before_the_cache_is_used_again() {
     let fake = Fake::start().await;
     let server = start(options(fake.address)).await;
     until_metric(server.address, "cache_breaker_state", 0).await;
@@ -108,8 +137,18 @@ async fn answers_out_of_step_are_not_believed() {
     assert_eq!((answer.status, answer.header("x-cache")), (StatusCode::OK, "bypass"));
     assert_eq!(answer.json()["id"], 8);
     assert!(answer.header("server-timing").ends_with(";desc=garbage"), "{:?}", answer.headers);
-    // Another connection is made, and proven with a question of its own.
-    fake.until_asked(&["GET", "items:0"], 2).await;
+    // Another connection is made, proven with a question of its own, and the entry invalidated on it.
+    fake.until_asked(&["SET", "items:8", ""], 1).await;
+    until_metric(server.address, "cache_breaker_state", 0).await;
+    let mut client = Client::connect(server.address).await;
+    for _ in 0..3 {
+        let answer = client.get("/items/8").await;
+        assert_eq!((answer.header("x-cache"), answer.json()["id"].as_i64()), ("miss", Some(8)));
+    }
+    let (proof, fence) = (vec!["GET", "items:0"], vec!["SET", "items:8", "", "PX", "240000"]);
+    let asked = fake.asked();
+    assert_eq!(asked[..4], [proof.clone(), vec!["GET", "items:8"], proof, fence], "and no connection more");
+    assert_eq!(asked.iter().filter(|command| command[1] == "items:0").count(), 2, "{asked:?}");
 }
 
 #[tokio::test]

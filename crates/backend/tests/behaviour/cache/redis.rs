@@ -92,8 +92,20 @@ async fn rows_are_cached_with_their_time_and_invalidated() {
     let answer = redis.ask("AUTH secret\r\nSELECT 3\r\nSTRLEN items:7\r\nLPUSH items:9 x").await;
     assert!(answer.contains(":0\r\n"), "{answer}");
     assert_eq!(client.get("/items/9").await.header("x-cache"), "miss", "a list stands there");
+    until_metric(server.address, "cache_stores_total{outcome=\"present\"}", 2).await;
+    let answer = redis.ask("AUTH secret\r\nSELECT 3\r\nTYPE items:9\r\nSTRLEN items:9").await;
+    assert!(answer.contains("+string\r\n:0\r\n"), "{answer}");
+
+    // A row at the wrong key goes, and the cache is used on.
+    client.get("/items/3").await;
     until_metric(server.address, "cache_stores_total{outcome=\"done\"}", 3).await;
-    assert_eq!(client.get("/items/9").await.header("x-cache"), "hit");
+    redis.ask("AUTH secret\r\nSELECT 3\r\nCOPY items:3 items:4").await;
+    let wrong = client.get("/items/4").await;
+    assert_eq!((wrong.header("x-cache"), wrong.json()["id"].as_i64()), ("bypass", Some(4)));
+    until_metric(server.address, "cache_breaker_state", 0).await;
+    assert_eq!(client.get("/items/4").await.header("x-cache"), "miss");
+    assert_eq!(client.get("/items/3").await.header("x-cache"), "hit");
+    until_metric(server.address, "cache_invalidations_pending", 0).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@ use super::fake::{Fake, Gate, Reaction, options, options_with};
 use crate::client::{Client, get, until_metric};
 use crate::running::{Running, start};
 
+const OLD: &str = r#"{"id":7,"name":"item-7","price_cents":6033,"stock":217}"#;
+
 #[tokio::test]
 async fn a_write_invalidates_what_is_cached() {
     let fake = Fake::start().await;
@@ -32,15 +34,14 @@ async fn a_write_invalidates_what_is_cached() {
     let gone = client.send(Method::DELETE, "/items/7", "").await;
     assert_eq!((gone.status, gone.header("x-cache-invalidation")), (StatusCode::NO_CONTENT, "done"));
     assert_eq!(client.get("/items/7").await.status, StatusCode::NOT_FOUND);
-    // What changed nothing has nothing to tell.
+    // That the row is not there may be news to the cache.
     for (method, body) in [(Method::DELETE, ""), (Method::PUT, r#"{"stock": 1}"#)] {
+        fake.set("items:7", OLD);
         let answer = client.send(method, "/items/7", body).await;
-        assert_eq!(
-            (answer.status, answer.headers.get("x-cache-invalidation")),
-            (StatusCode::NOT_FOUND, None)
-        );
+        assert_eq!((answer.status, answer.header("x-cache-invalidation")), (StatusCode::NOT_FOUND, "done"));
+        assert_eq!(fake.value("items:7").as_deref(), Some(""));
     }
-    until_metric(server.address, "cache_invalidations_total", 2).await;
+    until_metric(server.address, "cache_invalidations_total", 4).await;
 }
 
 #[tokio::test]
@@ -125,7 +126,7 @@ async fn what_the_cache_could_not_be_told_is_made_up_before_it_is_used() {
 
     // It comes back with what it had.
     let fake = Fake::start_at(address).await;
-    fake.set("items:7", r#"{"id":7,"name":"item-7","price_cents":6033,"stock":217}"#);
+    fake.set("items:7", OLD);
     until_metric(server.address, "cache_breaker_state", 0).await;
     let read = client.get("/items/7").await;
     assert_eq!((read.header("x-cache"), read.json()["stock"].as_i64()), ("miss", Some(2)));
@@ -135,20 +136,33 @@ async fn what_the_cache_could_not_be_told_is_made_up_before_it_is_used() {
 }
 
 #[tokio::test]
-async fn a_cache_that_refuses_to_be_told_is_not_used() {
+async fn a_cache_that_refuses_to_be_told_is_read_but_for_that_row() {
     let fake = Fake::start().await;
     let server = start(options(fake.address)).await;
     until_metric(server.address, "cache_breaker_state", 0).await;
-    fake.script(|command| match command[0].as_str() {
-        "SET" => Reaction::Say("-READONLY You can't write against a read only replica.\r\n"),
+    fake.set("items:7", OLD);
+    fake.set("items:8", r#"{"id":8,"name":"item-8","price_cents":1,"stock":2}"#);
+    fake.script(|command| match (command[0].as_str(), command[1].as_str()) {
+        ("SET", _) => Reaction::Say("-READONLY You can't write against a read only replica.\r\n"),
+        (_, "items:9") => Reaction::Close,
         _ => Reaction::Obey(None),
     });
     let mut client = Client::connect(server.address).await;
     let put = client.send(Method::PUT, "/items/7", r#"{"stock": 1}"#).await;
     assert_eq!(put.header("x-cache-invalidation"), "owed");
-    let read = client.get("/items/7").await;
-    assert_eq!((read.header("x-cache"), read.json()["stock"].as_i64()), ("bypass", Some(1)));
-    assert!(read.header("server-timing").ends_with(";desc=readonly"), "{:?}", read.headers);
+    // Also on the next connection, on which it refuses what is owed before it is used.
+    for is_first in [true, false] {
+        let read = client.get("/items/7").await;
+        assert_eq!((read.header("x-cache"), read.json()["stock"].as_i64()), ("bypass", Some(1)));
+        assert!(read.header("server-timing").ends_with(";desc=readonly"), "{:?}", read.headers);
+        assert_eq!(client.get("/items/8").await.header("x-cache"), "hit");
+        until_metric(server.address, "cache_invalidations_pending", 1).await;
+        if is_first {
+            assert_eq!(client.get("/items/9").await.header("x-cache"), "bypass");
+            fake.until_asked(&["GET", "items:0"], 2).await;
+            until_metric(server.address, "cache_breaker_state", 0).await;
+        }
+    }
     // Promoted to a primary, it takes what is owed.
     fake.behave();
     until_metric(server.address, "cache_invalidations_pending", 0).await;
@@ -156,12 +170,70 @@ async fn a_cache_that_refuses_to_be_told_is_not_used() {
     assert_eq!(client.get("/items/7").await.header("x-cache"), "miss");
 }
 
+/// Two backends of one database, of which the first one has that cache.
+async fn reader_and_writer(fake: &Fake, folder: &Folder, timeout: Duration) -> (Running, Running) {
+    let options = options_with(fake.address, |cache| cache.timeout = timeout);
+    let options = Options { database: Some(folder.0.join("items.db")), ..options };
+    let reader = start(options.clone()).await;
+    until_metric(reader.address, "cache_breaker_state", 0).await;
+    (reader, start(Options { cache: None, ..options }).await)
+}
+
+#[tokio::test]
+async fn a_store_that_is_carried_out_late_is_undone() {
+    let (fake, folder) = (Fake::start().await, Folder::new("late"));
+    let (reader, writer) = reader_and_writer(&fake, &folder, Duration::from_millis(250)).await;
+    let store = Gate::new();
+    let held = store.clone();
+    fake.script(move |command| match command.get(3).map(String::as_str) {
+        Some("NX") => Reaction::Obey(Some(held.clone())),
+        _ => Reaction::Obey(None),
+    });
+    let mut client = Client::connect(reader.address).await;
+    assert_eq!(client.get("/items/7").await.json()["stock"], 217);
+    until_metric(reader.address, "cache_failures_total{operation=\"store\",reason=\"timeout\"}", 1).await;
+    // The invalidation waits behind the store on the same connection, which one timeout leaves in use.
+    fake.until_asked(&["SET", "items:7", ""], 1).await;
+    Client::connect(writer.address).await.send(Method::PUT, "/items/7", r#"{"stock": 1}"#).await;
+    let read = client.get("/items/7").await;
+    assert_eq!((read.header("x-cache"), read.json()["stock"].as_i64()), ("bypass", Some(1)));
+    assert!(read.header("server-timing").ends_with(";desc=timeout"), "{:?}", read.headers);
+    until_metric(reader.address, "cache_breaker_state", 0).await;
+    until_metric(reader.address, "cache_invalidations_pending", 1).await;
+
+    store.open();
+    until_metric(reader.address, "cache_invalidations_pending", 0).await;
+    assert_eq!(fake.value("items:7").as_deref(), Some(""), "the old row came and went");
+    assert_eq!(fake.asked().iter().filter(|command| command[1] == "items:0").count(), 1, "one connection");
+}
+
+#[tokio::test]
+async fn a_store_without_an_answer_is_undone_on_the_next_connection() {
+    let (fake, folder) = (Fake::start().await, Folder::new("closed"));
+    let (reader, writer) = reader_and_writer(&fake, &folder, Duration::from_secs(60)).await;
+    // The store ends the connection, and no further one is of use.
+    fake.script(|command| match command[1].as_str() {
+        "items:7" if command[0] == "GET" => Reaction::Obey(None),
+        _ => Reaction::Close,
+    });
+    let mut client = Client::connect(reader.address).await;
+    assert_eq!(client.get("/items/7").await.json()["stock"], 217);
+    until_metric(reader.address, "cache_invalidations_pending", 1).await;
+    Client::connect(writer.address).await.send(Method::PUT, "/items/7", r#"{"stock": 1}"#).await;
+    // It was carried out nevertheless.
+    fake.set("items:7", OLD);
+    fake.behave();
+    until_metric(reader.address, "cache_breaker_state", 0).await;
+    assert_eq!(fake.value("items:7").as_deref(), Some(""));
+    until_metric(reader.address, "cache_invalidations_pending", 0).await;
+}
+
 #[tokio::test]
 async fn a_full_cache_takes_no_fence_but_deletes() {
     let fake = Fake::start().await;
     let server = start(options(fake.address)).await;
     until_metric(server.address, "cache_breaker_state", 0).await;
-    fake.set("items:7", r#"{"id":7,"name":"item-7","price_cents":6033,"stock":217}"#);
+    fake.set("items:7", OLD);
     fake.script(|command| match command[0].as_str() {
         "SET" => Reaction::Say("-OOM command not allowed when used memory > 'maxmemory'.\r\n"),
         _ => Reaction::Obey(None),
