@@ -17,6 +17,7 @@ mod document;
 mod json_schema;
 mod later;
 mod lower;
+mod mask;
 pub mod plan;
 mod reference;
 mod render;

@@ -140,7 +140,8 @@ pub struct ListenerTimeouts {
     pub idle: Duration,
     /// How long a client may leave us unable to read the next part of its body, or to write to it.
     pub stall: Duration,
-    /// After the client half-closed: how long the answer may take to begin before the exchange is abandoned.
+    /// After the client half-closed: how long the answer may take to begin before the exchange is abandoned. After
+    /// either side of a TCP session has ended: how long nothing may pass from the other one.
     pub half_close: Duration,
 }
 

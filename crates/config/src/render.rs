@@ -1,8 +1,9 @@
-//! Diagnostics as people read them: the source line, a caret under what is wrong, the remedy.
+//! Diagnostics as people read them: the source line (passwords masked), a caret under what is wrong, the remedy.
 
 use std::fmt::Write as _;
 
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::mask::masked;
 use crate::source::{Place, Source};
 
 /// Characters of a source line that are shown; longer lines are cut around the caret.
@@ -100,7 +101,7 @@ struct Window {
 
 impl Window {
     fn around(source: &Source, place: &Place) -> Self {
-        let line = source.line(place.line);
+        let line = &*masked(source.line(place.line));
         let marked = source.text().get(place.span.clone()).unwrap_or("");
         let marked = marked.lines().next().unwrap_or("").chars().count();
         let skip = (place.column - 1).saturating_sub(WIDTH / 2);

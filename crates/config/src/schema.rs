@@ -71,7 +71,7 @@ tables! {
     Listener {
         /// Where it listens.
         required address: ListenAddress;
-        /// What it speaks: HTTP, or TCP, whose bytes pass through as they come, each connection to one endpoint of its `upstream`.
+        /// What it speaks: HTTP, or TCP, whose bytes pass through as they come, each connection to one endpoint of its `upstream`. A connection that is reset on one side is reset on the other; a UNIX socket cannot carry that, there it just ends.
         default protocol: ListenerProtocol = ListenerProtocol::Http;
         /// The upstream of requests that no route takes; with `protocol = "tcp"`, where it is required, of every connection.
         optional upstream: Name = "they are answered 404";
@@ -85,7 +85,7 @@ tables! {
         - "proxy_protocol" = "the PROXY protocol is";
     }
 
-    /// Timeouts towards clients. With `protocol = "tcp"` there is only `idle`.
+    /// Timeouts towards clients. With `protocol = "tcp"` there are only `idle` and `half_close`.
     ListenerTimeouts {
         /// For a request's head to arrive whole, from its first byte or the connection's start. A client that sent a part of it is then answered 408; one that sent nothing is closed without an answer.
         default header: Time<1> = Time::seconds(10);
@@ -93,8 +93,8 @@ tables! {
         optional idle: Time<1> = "`\"60s\"`, with `protocol = \"tcp\"` `\"10m\"`";
         /// How long a client may take to send the next piece of a body, or to accept the next piece of an answer.
         default stall: Time<1> = Time::seconds(30);
-        /// How long the answer may still take to begin after the client closed its sending side.
-        default half_close: Time<0> = Time::seconds(1);
+        /// How long the answer may still take to begin after the client closed its sending side; with `protocol = "tcp"`, how long nothing may pass, if `idle` is not sooner, once either side closed its own.
+        optional half_close: Time<0> = "`\"1s\"`, with `protocol = \"tcp\"` `\"1m\"`";
     }
 
     /// Limits on what clients may use. With `protocol = "tcp"` there is only `connections`.
@@ -171,7 +171,7 @@ tables! {
         default protocol: UpstreamProtocol = UpstreamProtocol::Http1;
         /// Probes that find out which endpoints work.
         optional health: Health = "every endpoint counts as up";
-        /// What becomes of the sessions of TCP listeners at an endpoint that probes find down: `"keep"` leaves them to themselves, `"close"` resets them, so that clients connect again, elsewhere.
+        /// What becomes of the sessions of TCP listeners at an endpoint that probes find down: `"keep"` leaves them to themselves, `"close"`, which needs `health`, resets them, so that clients connect again, elsewhere. An endpoint that a reload removed is probed no more: sessions there are left to themselves.
         optional on_down: OnDown = "`\"keep\"`";
         /// What is tried again on another endpoint.
         table retry: Retry;

@@ -1,13 +1,12 @@
 //! [`Stream`]: a connected socket, of whatever family.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connected socket. Each direction wakes one task.
@@ -70,15 +69,31 @@ impl Stream {
     /// Reads once there is something to read; 0 is the end.
     ///
     /// A read that does not fill `buffer` has drained the socket: the next one waits without asking the kernel
-    /// again. That is a system call saved for every message.
+    /// again. That is a system call saved for every message. (The runtime's own read does the same, but wants the
+    /// stream to itself, and then nobody can wait for [`Stream::reset`].)
     #[inline]
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(buffer);
-        ready!(match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-        })?;
-        Poll::Ready(Ok(buffer.filled().len()))
+    pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_read_ready(cx))?;
+            let mut partial = 0;
+            let read = || match (&*SockRef::from(self)).read(buffer) {
+                Ok(read) if 0 < read && read < buffer.len() => {
+                    partial = read;
+                    // What makes the runtime wait for the next event.
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+                outcome => outcome,
+            };
+            let outcome = match self {
+                Self::Tcp(stream) => stream.try_io(Interest::READABLE, read),
+                Self::Unix(stream) => stream.try_io(Interest::READABLE, read),
+            };
+            match outcome {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && partial == 0 => {}
+                Err(_) if partial > 0 => return Poll::Ready(Ok(partial)),
+                outcome => return Poll::Ready(outcome),
+            }
+        }
     }
 
     /// Writes once something fits.

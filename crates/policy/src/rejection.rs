@@ -231,7 +231,7 @@ impl Rejection {
             Self::UpstreamReset => row(502, "connection_terminated", "upstream_reset",
                 "The server reset the connection; the client's was reset as well, so that it does not take what it has for everything."),
             Self::IdleTimeout => row(504, "connection_read_timeout", "idle_timeout",
-                "Nothing passed in either direction for as long as the listener's timeouts.idle; both connections were reset."),
+                "Nothing passed in either direction for as long as the listener's timeouts.idle or, once one side had ended, its timeouts.half_close; both connections were reset."),
             Self::EndpointDown => row(503, "destination_unavailable", "endpoint_down",
                 "The server was found down by its probes and the upstream has on_down = \"close\"; both connections were reset."),
         }

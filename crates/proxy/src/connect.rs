@@ -4,7 +4,7 @@ use std::io;
 use std::pin::pin;
 use std::task::Poll;
 
-use evenkeel_net::{dial, is_local_shortage};
+use evenkeel_net::{Stream, Target, dial, is_local_shortage};
 use evenkeel_policy::rejection::Rejection;
 use evenkeel_policy::retry::Failure;
 
@@ -31,13 +31,7 @@ pub(crate) async fn connect(
         endpoint.series.connect_failed();
         return Err(Unconnected::Failed(Failure::Connect, Rejection::UnresolvedName));
     };
-    let mut dialing = pin!(dial(&target));
-    let dialed = std::future::poll_fn(|cx| match dialing.as_mut().poll(cx) {
-        Poll::Pending => deadline.poll(cx).map(|()| None),
-        Poll::Ready(dialed) => Poll::Ready(Some(dialed)),
-    })
-    .await;
-    let (failure, rejection) = match dialed {
+    let (failure, rejection) = match dial_in_time(&target, deadline).await {
         Some(Ok(stream)) => return Ok(EndpointConnection::new(stream, endpoint.series.clone())),
         Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
             (Failure::Connect, Rejection::ConnectRefused)
@@ -48,14 +42,25 @@ pub(crate) async fn connect(
         Some(Err(error)) if is_local_shortage(&error) => {
             // Idle connections are what can be done without.
             worker.snapshot.borrow().release_idle();
-            return match dial(&target).await {
-                Ok(stream) => Ok(EndpointConnection::new(stream, endpoint.series.clone())),
-                Err(_) => Err(Unconnected::OutOfResources),
-            };
+            match dial_in_time(&target, deadline).await {
+                Some(Ok(stream)) => return Ok(EndpointConnection::new(stream, endpoint.series.clone())),
+                Some(Err(_)) => return Err(Unconnected::OutOfResources),
+                None => (Failure::ConnectTimeout, Rejection::ConnectTimeout),
+            }
         }
         Some(Err(_)) => (Failure::Connect, Rejection::ConnectFailed),
         None => (Failure::ConnectTimeout, Rejection::ConnectTimeout),
     };
     endpoint.series.connect_failed();
     Err(Unconnected::Failed(failure, rejection))
+}
+
+/// Dials; `None` when the deadline came first.
+async fn dial_in_time(target: &Target, deadline: &Deadline) -> Option<io::Result<Stream>> {
+    let mut dialing = pin!(dial(target));
+    std::future::poll_fn(|cx| match dialing.as_mut().poll(cx) {
+        Poll::Pending => deadline.poll(cx).map(|()| None),
+        Poll::Ready(dialed) => Poll::Ready(Some(dialed)),
+    })
+    .await
 }

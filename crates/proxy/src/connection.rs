@@ -15,6 +15,7 @@ use crate::exchange;
 use crate::presence::Presence;
 use crate::state::{ListenerState, Worker};
 use crate::timers::Deadline;
+use crate::turn::{TURN, end_turn};
 use crate::worker::Place;
 
 /// How long a client that still sends is listened to after the last answer, so that it reads that answer
@@ -190,13 +191,18 @@ impl Connection {
         }
         self.deadline.set(Instant::now() + LINGER);
         std::future::poll_fn(|cx| {
+            let mut discarded = 0;
             loop {
                 if self.deadline.poll(cx).is_ready() {
                     return Poll::Ready(());
                 }
+                if discarded >= TURN {
+                    end_turn(cx);
+                    return Poll::Pending;
+                }
                 let input = &mut *self.worker.scratch.borrow_mut().input;
                 match self.stream.poll_read(cx, input) {
-                    Poll::Ready(Ok(read)) if read > 0 => {}
+                    Poll::Ready(Ok(read)) if read > 0 => discarded += read as u64,
                     Poll::Ready(_) => return Poll::Ready(()),
                     Poll::Pending => return Poll::Pending,
                 }

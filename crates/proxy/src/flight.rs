@@ -17,6 +17,7 @@ use crate::body::{Blocked, Relay};
 use crate::connection::Next;
 use crate::pool::EndpointConnection;
 use crate::response::HeadStep;
+use crate::turn::{TURN, end_turn};
 
 /// An endpoint that lets a request wait this long is probed at once.
 const SUSPECT_AFTER: Duration = Duration::from_secs(1);
@@ -231,6 +232,7 @@ impl<'a> Flight<'a> {
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let Attempt { connection, upload, .. } = &mut self.attempt;
         let connection = &mut **connection;
+        let enough = upload.relay.bytes + TURN;
         loop {
             match ready!(upload.relay.poll_flush(cx, &self.endpoint.stream)) {
                 Ok(()) if upload.relay.is_done() => return Poll::Pending,
@@ -239,6 +241,10 @@ impl<'a> Flight<'a> {
                     self.upload_is_broken = true;
                     return Poll::Pending;
                 }
+            }
+            if upload.relay.bytes >= enough {
+                end_turn(cx);
+                return Poll::Pending;
             }
             let scratch = &mut *connection.worker.scratch.borrow_mut();
             scratch.output.clear();
@@ -307,10 +313,15 @@ impl<'a> Flight<'a> {
     fn poll_download(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), (Rejection, Next)>> {
         let client = &self.attempt.connection.stream;
         let gone = |_| (Rejection::ClientClosed, Next::Close);
+        let enough = self.download.bytes + TURN;
         loop {
             ready!(self.download.poll_flush(cx, client)).map_err(gone)?;
             if self.download.is_done() {
                 return Poll::Ready(Ok(()));
+            }
+            if self.download.bytes >= enough {
+                end_turn(cx);
+                return Poll::Pending;
             }
             let scratch = &mut *self.attempt.connection.worker.scratch.borrow_mut();
             let room = self.download.room(&mut scratch.input);

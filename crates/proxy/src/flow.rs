@@ -8,13 +8,13 @@ use std::task::{Context, Poll, ready};
 
 use evenkeel_net::Stream;
 
+use crate::turn::{TURN, end_turn};
+
 /// How much is read at once at first, at least, and at most. What flows is moved in larger pieces, which costs less
 /// CPU per byte; what is kept for a slow receiver in smaller ones.
 const WINDOW: usize = 64 * 1024;
 const SMALLEST_WINDOW: usize = 16 * 1024;
 const LARGEST_WINDOW: usize = 256 * 1024;
-/// Reads in a row before the other direction, and other connections, have their turn.
-const TURNS: u32 = 4;
 
 /// One direction.
 pub(crate) struct Flow {
@@ -50,9 +50,24 @@ impl Flow {
         Self { kept: Vec::new(), sent: 0, window: WINDOW, stage: Stage::Open, received: 0, late: 0 }
     }
 
-    /// Grows whenever something moves.
+    /// Grows whenever something moves, the end included.
     pub(crate) fn progress(&self) -> u64 {
-        self.received + self.late
+        self.received + self.late + u64::from(self.has_ended())
+    }
+
+    /// Bytes that the receiver has taken.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.received - (self.kept.len() - self.sent) as u64
+    }
+
+    /// Whether the sender has said that nothing more will come.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.stage != Stage::Open
+    }
+
+    /// Whether it is the sender that is waited for: otherwise nothing tells of the sender's fate.
+    pub(crate) fn awaits_sender(&self) -> bool {
+        self.stage == Stage::Open && self.kept.is_empty()
     }
 
     /// Moves what can be moved. Ready once the end, too, was passed on.
@@ -62,11 +77,12 @@ impl Flow {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut Stream,
+        from: &Stream,
         to: &Stream,
         buffer: &mut [u8],
     ) -> Poll<Result<(), Broken>> {
-        for _ in 0..TURNS {
+        let enough = self.received + TURN;
+        while self.received < enough {
             ready!(self.poll_flush(cx, to))?;
             match self.stage {
                 Stage::Open => ready!(self.poll_pass(cx, from, to, buffer))?,
@@ -77,7 +93,7 @@ impl Flow {
                 Stage::Ended => return Poll::Ready(Ok(())),
             }
         }
-        cx.waker().wake_by_ref();
+        end_turn(cx);
         Poll::Pending
     }
 
@@ -85,7 +101,7 @@ impl Flow {
     fn poll_pass(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut Stream,
+        from: &Stream,
         to: &Stream,
         buffer: &mut [u8],
     ) -> Poll<Result<(), Broken>> {
@@ -122,5 +138,53 @@ impl Flow {
             (self.kept, self.sent) = (Vec::new(), 0);
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::net::UnixStream;
+    use tokio::runtime::{Builder, LocalOptions};
+
+    use super::*;
+
+    fn pair() -> (Stream, Stream) {
+        let (a, b) = UnixStream::pair().unwrap();
+        (Stream::Unix(a), Stream::Unix(b))
+    }
+
+    #[test]
+    fn what_is_kept_is_not_delivered_yet() {
+        let runtime =
+            Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
+        runtime.block_on(async {
+            let ((sender, from), (to, receiver)) = (pair(), pair());
+            let mut stuffed = 0;
+            while let Ok(taken) = to.try_write(&[0; 4096]) {
+                stuffed += taken;
+            }
+            let mut buffer = vec![0; LARGEST_WINDOW];
+            let mut flow = Flow::new();
+            sender.try_write(b"hello").unwrap();
+            std::future::poll_fn(|cx| from.poll_read_ready(cx)).await.unwrap();
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(flow.poll(&mut cx, &from, &to, &mut buffer).is_pending());
+            assert_eq!((flow.received, flow.delivered(), flow.awaits_sender()), (5, 0, false));
+
+            let mut taken = 0;
+            while taken < stuffed {
+                let mut sink = [0; 4096];
+                taken += std::future::poll_fn(|cx| receiver.poll_read(cx, &mut sink)).await.unwrap();
+            }
+            std::future::poll_fn(|cx| to.poll_write_ready(cx)).await.unwrap();
+            assert!(flow.poll(&mut cx, &from, &to, &mut buffer).is_pending());
+            assert_eq!((flow.received, flow.delivered(), flow.awaits_sender()), (5, 5, true));
+
+            sender.finish_writing().unwrap();
+            assert_eq!(std::future::poll_fn(|cx| flow.poll(cx, &from, &to, &mut buffer)).await, Ok(()));
+            assert!(flow.has_ended());
+        });
     }
 }

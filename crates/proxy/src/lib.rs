@@ -25,6 +25,7 @@ mod response;
 mod state;
 mod timers;
 mod tunnel;
+mod turn;
 mod upstream;
 mod worker;
 

@@ -2,11 +2,14 @@
 //!
 //! Pick an endpoint, connect, on failure try another one; then move bytes both ways until both sides have
 //! ended. An end of one side is passed on as such (the other direction goes on), a reset as a reset: whoever
-//! reads must not take a stream that was cut for a whole one.
+//! reads must not take a stream that was cut for a whole one. Only TCP has resets: on a UNIX socket the peer of a
+//! session that was cut reads an end.
 //!
 //! Invariant: every session is recorded exactly once, when it is dropped, however it ended.
 
+use std::cell::Cell;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
@@ -45,10 +48,10 @@ pub(crate) struct Session {
     started: Instant,
     attempts: u32,
     connect: Option<Duration>,
-    first_byte: Option<Duration>,
-    /// Bytes received from the client and from the endpoint.
-    bytes_in: u64,
-    bytes_out: u64,
+    first_byte: Cell<Option<Duration>>,
+    /// Bytes received from the client, and bytes that the client has taken.
+    bytes_in: Cell<u64>,
+    bytes_out: Cell<u64>,
     ending: Ending,
     _presence: Presence,
 }
@@ -81,6 +84,29 @@ impl Drop for Seat {
     }
 }
 
+/// One of the two connections, and what comes from it.
+struct Side<'a> {
+    stream: &'a Stream,
+    flow: Flow,
+    /// Waits for a reset; made when it is first needed, which for most sessions is never.
+    reset: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
+}
+
+impl<'a> Side<'a> {
+    fn new(stream: &'a Stream) -> Self {
+        Self { stream, flow: Flow::new(), reset: None }
+    }
+
+    /// Ready when its peer has reset the connection while nothing is read from it; reading finds out by itself.
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.flow.awaits_sender() {
+            return Poll::Pending;
+        }
+        let stream = self.stream;
+        self.reset.get_or_insert_with(|| Box::pin(stream.reset())).as_mut().poll(cx)
+    }
+}
+
 impl Session {
     /// Takes up a connection, counted already in its listener's total and in `place`.
     pub(crate) fn new(
@@ -107,9 +133,9 @@ impl Session {
             started: Instant::now(),
             attempts: 0,
             connect: None,
-            first_byte: None,
-            bytes_in: 0,
-            bytes_out: 0,
+            first_byte: Cell::default(),
+            bytes_in: Cell::default(),
+            bytes_out: Cell::default(),
             ending: Ending::None,
         }
     }
@@ -173,46 +199,73 @@ impl Session {
     }
 
     /// Passes bytes both ways until the session ends.
-    async fn pass(&mut self) -> Ending {
+    async fn pass(&self) -> Ending {
+        let (Some(endpoint), Some(Seat(seat))) = (&self.endpoint, &self.seat) else {
+            return Ending::Cut(Rejection::InternalError);
+        };
         self.deadline.set(Instant::now() + self.listener.settings.timeouts.idle);
-        let (mut up, mut down) = (Flow::new(), Flow::new());
-        std::future::poll_fn(|cx| self.poll_pass(cx, &mut up, &mut down)).await
-    }
-
-    fn poll_pass(&mut self, cx: &mut Context<'_>, up: &mut Flow, down: &mut Flow) -> Poll<Ending> {
-        let (Some(endpoint), Some(Seat(seat))) = (&mut self.endpoint, &self.seat) else {
-            return Poll::Ready(Ending::Cut(Rejection::InternalError));
-        };
-        let before = up.progress() + down.progress();
-        let (sent, answered) = {
-            let buffer = &mut *self.worker.scratch.borrow_mut().input;
-            let sent = up.poll(cx, &mut self.stream, &endpoint.stream, buffer);
-            (sent, down.poll(cx, &mut endpoint.stream, &self.stream, buffer))
-        };
-        if up.progress() + down.progress() != before {
-            let now = Instant::now();
-            self.deadline.set(now + self.listener.settings.timeouts.idle);
-            self.tunnel.series.passed(up.received - self.bytes_in, down.received - self.bytes_out);
-            (self.bytes_in, self.bytes_out) = (up.received, down.received);
-            if self.bytes_out > 0 && self.first_byte.is_none() {
-                self.first_byte = Some(now - self.started);
+        let mut client = Side::new(&self.stream);
+        let mut endpoint = Side::new(&endpoint.stream);
+        let ended = std::future::poll_fn(|cx| self.poll_pass(cx, &mut client, &mut endpoint, seat)).await;
+        match ended {
+            Ok(()) => Ending::Completed,
+            Err(rejection) => {
+                if rejection == Rejection::UpstreamReset {
+                    seat.shared.suspect();
+                }
+                Ending::Cut(rejection)
             }
         }
-        let rejection = match (sent, answered) {
+    }
+
+    fn poll_pass(
+        &self,
+        cx: &mut Context<'_>,
+        client: &mut Side<'_>,
+        endpoint: &mut Side<'_>,
+        seat: &EndpointState,
+    ) -> Poll<Result<(), Rejection>> {
+        let before = client.flow.progress() + endpoint.flow.progress();
+        let (sent, answered) = {
+            let buffer = &mut *self.worker.scratch.borrow_mut().input;
+            let sent = client.flow.poll(cx, client.stream, endpoint.stream, buffer);
+            (sent, endpoint.flow.poll(cx, endpoint.stream, client.stream, buffer))
+        };
+        if client.flow.progress() + endpoint.flow.progress() != before {
+            self.account(&client.flow, &endpoint.flow);
+        }
+        Poll::Ready(Err(match (sent, answered) {
             (Poll::Ready(Err(Broken::Sender)), _) | (_, Poll::Ready(Err(Broken::Receiver))) => {
                 Rejection::ClientClosed
             }
             (Poll::Ready(Err(Broken::Receiver)), _) | (_, Poll::Ready(Err(Broken::Sender))) => {
-                seat.shared.suspect();
                 Rejection::UpstreamReset
             }
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(Ending::Completed),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(Ok(())),
+            _ if client.poll_reset(cx).is_ready() => Rejection::ClientClosed,
+            _ if endpoint.poll_reset(cx).is_ready() => Rejection::UpstreamReset,
             _ if self.worker.is_over.get() => Rejection::ShuttingDown,
             _ if self.tunnel.closes_when_down() && !seat.shared.status.state().up => Rejection::EndpointDown,
             _ if self.deadline.poll(cx).is_ready() => Rejection::IdleTimeout,
             _ => return Poll::Pending,
-        };
-        Poll::Ready(Ending::Cut(rejection))
+        }))
+    }
+
+    /// Counts what has passed, and waits anew for more.
+    fn account(&self, up: &Flow, down: &Flow) {
+        let now = Instant::now();
+        let timeouts = &self.listener.settings.timeouts;
+        let is_half_closed = up.has_ended() || down.has_ended();
+        let patience = if is_half_closed { timeouts.half_close.min(timeouts.idle) } else { timeouts.idle };
+        self.deadline.set(now + patience);
+        let (bytes_in, bytes_out) = (up.received, down.delivered());
+        self.tunnel.series.passed(
+            bytes_in - self.bytes_in.replace(bytes_in),
+            bytes_out - self.bytes_out.replace(bytes_out),
+        );
+        if down.received > 0 && self.first_byte.get().is_none() {
+            self.first_byte.set(Some(now - self.started));
+        }
     }
 
     /// Why it ended, if not by both sides' closing it.
@@ -263,14 +316,14 @@ impl Drop for Session {
             path: b"",
             status: 0,
             reason,
-            bytes_in: self.bytes_in,
-            bytes_out: self.bytes_out,
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
             duration,
             upstream: &self.tunnel.upstream.settings.name,
             endpoint: self.seat.as_ref().map_or("", |Seat(endpoint)| &endpoint.shared.label),
             attempts: self.attempts,
             connect: self.connect,
-            first_byte: self.first_byte,
+            first_byte: self.first_byte.get(),
             tls: None,
         });
     }

@@ -16,6 +16,11 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How long nothing may pass through a TCP session: clients keep connections to a database or a cache open for
 /// minutes, and a dead one that nobody writes to costs little.
 const TCP_IDLE: Duration = Duration::from_secs(600);
+/// How long an answer may take to begin to a client that sends nothing more: it may be gone altogether.
+const HALF_CLOSE: Duration = Duration::from_secs(1);
+/// How long nothing may pass through a session of which one side has ended: less than through a whole one, since most
+/// often that side is gone, and more than for an answer, since it is the protocol's to say how long that takes.
+const TCP_HALF_CLOSE: Duration = Duration::from_secs(60);
 
 pub(super) fn lower(
     listeners: &Named<schema::Listener>,
@@ -67,7 +72,6 @@ fn check_tcp(name: &str, at: Range<usize>, table: &schema::Listener, problems: &
         ("trusted_proxies", table.trusted_proxies.span()),
         ("timeouts.header", timeouts.header.span()),
         ("timeouts.stall", timeouts.stall.span()),
-        ("timeouts.half_close", timeouts.half_close.span()),
         ("limits.header_bytes", limits.header_bytes.span()),
         ("limits.body_bytes", limits.body_bytes.span()),
     ];
@@ -75,7 +79,7 @@ fn check_tcp(name: &str, at: Range<usize>, table: &schema::Listener, problems: &
     for (key, span) in http_only.into_iter().filter(|(_, span)| !span.is_empty()) {
         let message = format!("`{key}` has no effect with protocol = \"tcp\"");
         let help = match key {
-            "timeouts.header" | "timeouts.stall" | "timeouts.half_close" => {
+            "timeouts.header" | "timeouts.stall" => {
                 "remove it; `timeouts.idle` is how long nothing may pass in either direction"
             }
             _ => "remove it: it is about HTTP requests",
@@ -90,9 +94,9 @@ fn listener(
     upstream: Option<usize>,
     table: &schema::Listener,
 ) -> Listener {
-    let (protocol, idle) = match table.protocol.get_ref() {
-        ListenerProtocol::Http => (Protocol::Http, IDLE),
-        ListenerProtocol::Tcp => (Protocol::Tcp, TCP_IDLE),
+    let (protocol, idle, half_close) = match table.protocol.get_ref() {
+        ListenerProtocol::Http => (Protocol::Http, IDLE, HALF_CLOSE),
+        ListenerProtocol::Tcp => (Protocol::Tcp, TCP_IDLE, TCP_HALF_CLOSE),
     };
     let (timeouts, limits) = (&table.timeouts, &table.limits);
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
@@ -106,7 +110,7 @@ fn listener(
             header: timeouts.header.get_ref().0,
             idle: timeouts.idle.as_ref().map_or(idle, |time| time.get_ref().0),
             stall: timeouts.stall.get_ref().0,
-            half_close: timeouts.half_close.get_ref().0,
+            half_close: timeouts.half_close.as_ref().map_or(half_close, |time| time.get_ref().0),
         },
         limits: ListenerLimits {
             connections: count(limits.connections.get_ref().0),

@@ -63,6 +63,12 @@ fn check_effects(name: &str, table: &schema::Upstream, uses: Uses, problems: &mu
         let message =
             format!("`on_down` has no effect: no listener with protocol = \"tcp\" has upstream {name:?}");
         problems.error(codes::NO_EFFECT, on_down.span(), message).help("remove it");
+    } else if let (Some(on_down), None) = (&table.on_down, &table.health)
+        && *on_down.get_ref() == OnDown::Close
+    {
+        let message = "`on_down` has no effect without `health`: only probes find an endpoint down";
+        let help = format!("add [upstream.{name}.health], or remove it");
+        problems.error(codes::NO_EFFECT, on_down.span(), message).help(help);
     }
     if !uses.only_sessions() {
         return;

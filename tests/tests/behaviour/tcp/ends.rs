@@ -178,6 +178,78 @@ fn a_reset_is_passed_on_as_a_reset() {
 }
 
 #[test]
+fn a_side_that_says_nothing_more_is_still_seen_to_leave() {
+    // The client has ended, and is waited for no more.
+    let gate = Gate::new();
+    let opens = gate.clone();
+    let quiet = Origin::script(move |conversation| {
+        while conversation.some().is_some() {}
+        conversation.send("ended");
+        opens.wait();
+    });
+    let silent = before(&[quiet.address()]);
+    let mut half_closed = connect(&silent);
+    half_closed.shutdown_write();
+    assert_eq!(half_closed.read_exactly(5), b"ended");
+    half_closed.reset();
+    log(&silent, "client_closed");
+    silent.wait_in_flight(0);
+    gate.open();
+
+    // The endpoint has.
+    let ended = Origin::script(|conversation| {
+        conversation.shutdown_write();
+        conversation.await_end();
+    });
+    let one_way = before(&[ended.address()]);
+    let mut waiting = connect(&one_way);
+    waiting.expect_end();
+    ended.reset_connections();
+    log(&one_way, "upstream_reset");
+    one_way.wait_in_flight(0);
+}
+
+#[test]
+fn a_client_that_leaves_while_its_bytes_are_stuck_is_noticed() {
+    let gate = Gate::new();
+    let opens = gate.clone();
+    let origin = Origin::script(move |_| opens.wait());
+    let proxy = before(&[origin.address()]);
+    let mut client = connect(&proxy);
+    client.send_until_full(&[b'x'; 1 << 16], LARGE as u64, Duration::from_millis(500)).unwrap();
+    client.reset();
+    log(&proxy, "client_closed");
+    proxy.wait_in_flight(0);
+    gate.open();
+}
+
+#[test]
+fn a_half_closed_session_ends_when_the_other_side_says_nothing_for_long() {
+    let gate = Gate::new();
+    let opens = gate.clone();
+    let origin = Origin::script(move |conversation| {
+        while conversation.some().is_some() {}
+        // In all three times as long as `half_close`.
+        for _ in 0..15 {
+            if !conversation.send("b") {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        opens.wait();
+    });
+    let listener = "timeouts = { half_close = \"500ms\" }";
+    let proxy = Proxy::start(&config(&[origin.address()], listener, ""));
+    let mut client = connect(&proxy);
+    client.send("a").shutdown_write();
+    let (received, end) = client.until_end();
+    assert_eq!((received.len(), end), (15, End::Reset));
+    gate.open();
+    let line = log(&proxy, "idle_timeout");
+    assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&1.into(), &15.into()), "{line}");
+}
+
+#[test]
 fn an_endpoint_that_dies_takes_its_sessions_with_it_and_no_others() {
     let (mut a, b) = (echo("a"), echo("b"));
     let one_worker = "[server]\nworkers = 1\n";
