@@ -51,8 +51,9 @@ fn an_endless_header_is_cut_off() {
     client.send("GET / HTTP/1.1\r\nHost: test\r\n");
     // More than the kernel's buffers hold: sending only ends because the proxy ends it.
     let line = format!("X-Endless: {}\r\n", "a".repeat(4000));
-    let ended = (0..1_000_000).any(|_| client.try_send(&line).is_err());
-    assert!(ended, "the proxy took 4 GB of header");
+    // It reads on for a while after its answer, so that the client sees that: how much passes then depends on the machine.
+    let ended = (0..20_000_000).any(|_| client.try_send(&line).is_err());
+    assert!(ended, "the proxy took 80 GB of header");
     assert_eq!(origin.bytes_received(), 0);
     assert!(proxy.resident_bytes() < 200 << 20, "{} bytes resident", proxy.resident_bytes());
     proxy.get("/").expect_status(200);
