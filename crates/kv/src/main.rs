@@ -16,7 +16,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// A cache server that Redis clients accept
 ///
 /// Prints `evenkeel-kv listening on ADDR` once it listens, and logs to standard error. TERM and INT stop it gracefully, a
-/// second one at once. Exit codes: 0 after a graceful stop, 1 when it could not start, 2 for flags that are wrong.
+/// second one at once. Exit codes: 0 after a graceful stop, 1 when it could not start or not save its last snapshot, 2 for
+/// flags that are wrong.
 #[derive(Parser)]
 #[command(name = "evenkeel-kv", version)]
 struct Flags {

@@ -4,6 +4,8 @@
 
 mod running;
 
+use std::io::Write;
+
 use running::{Client, Running, eventually};
 
 /// Sends a command that is going to wait, and waits until it does.
@@ -152,4 +154,35 @@ fn a_pause_holds_commands_back() {
     assert_eq!([client.answer(), client.answer()], ["OK", "\"1\""]);
     assert_eq!(other.run("CLIENT PAUSE 20"), "OK");
     assert_eq!(client.run("PING"), "PONG");
+}
+
+#[test]
+fn an_answer_that_is_skipped_is_skipped_when_it_comes() {
+    let server = Running::start();
+    let mut other = server.client();
+    let mut client = server.client();
+    client.write(b"CLIENT REPLY SKIP\r\nBLPOP k 0\r\nPING\r\n");
+    eventually("it waits", || other.info("blocked_clients") == "1");
+    assert_eq!(other.run("RPUSH k x"), "1");
+    assert_eq!(client.answer(), "PONG");
+    assert_eq!(client.run("EXISTS k"), "0");
+}
+
+#[test]
+fn who_has_gone_takes_nothing_however_much_it_has_sent() {
+    let server = Running::start();
+    let mut other = server.client();
+    let mut client = block(&server, &mut other, "BLPOP k 0");
+    client.write(&b"PING\r\n".repeat(100_000));
+    drop(client);
+    eventually("it is gone", || other.info("blocked_clients") == "0");
+    assert_eq!(other.run("RPUSH k x"), "1");
+    assert_eq!(other.run("LRANGE k 0 -1"), "[\"x\"]");
+    // There is a limit to that.
+    assert_eq!(other.run("CONFIG SET client-query-buffer-limit 1mb"), "OK");
+    let mut client = block(&server, &mut other, "BLPOP other 0");
+    // It may be closed before it has sent all.
+    let _ = client.stream.write_all(&b"PING\r\n".repeat(500_000));
+    client.expect_end();
+    eventually("it is gone as well", || other.info("blocked_clients") == "0");
 }

@@ -7,6 +7,7 @@ mod running;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use evenkeel_kv::{Options, Server};
 use running::{Client, Running, eventually, options};
@@ -40,14 +41,14 @@ fn connections_are_spread_over_threads() {
     }
     let (sleeper, others) = clients.split_first_mut().unwrap();
     sleeper.send("DEBUG SLEEP 0.5");
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let mut quick = 0;
     for client in others {
-        client.stream.set_read_timeout(Some(std::time::Duration::from_millis(400))).unwrap();
+        client.stream.set_read_timeout(Some(Duration::from_millis(400))).unwrap();
         client.send("PING");
     }
     assert_eq!(sleeper.answer(), "OK");
-    assert!(start.elapsed() >= std::time::Duration::from_millis(400));
+    assert!(start.elapsed() >= Duration::from_millis(400));
     let mut observer = server.client();
     for line in observer.run("CLIENT LIST").split("\\n") {
         quick += usize::from(line.contains("cmd=ping"));
@@ -104,7 +105,7 @@ fn a_subscriber_that_does_not_read_is_closed() {
 
 #[test]
 fn idle_clients_are_closed() {
-    let server = Running::with(Options { timeout: std::time::Duration::from_secs(1), ..options() });
+    let server = Running::with(Options { timeout: Duration::from_secs(1), ..options() });
     let (mut idle, mut subscriber, mut waiting) = (server.client(), server.client(), server.client());
     assert_eq!(idle.run("PING"), "PONG");
     subscriber.run("SUBSCRIBE a");
@@ -312,4 +313,54 @@ fn fetch(server: &Running, path: &str) -> String {
     stream.read_to_string(&mut text).unwrap();
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
     text.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+#[test]
+fn neither_a_pause_nor_a_sleep_delays_the_end() {
+    for (before, line, command) in
+        [("CLIENT PAUSE 600000 WRITE", "SET k 1", "cmd=set"), ("PING", "DEBUG SLEEP 1e9", "cmd=debug")]
+    {
+        let server = Running::with(Options { shutdown_timeout: Duration::from_secs(600), ..options() });
+        // One on each thread.
+        let (mut observer, mut client) = (server.client(), server.client());
+        assert_eq!(client.run("PING"), "PONG");
+        observer.run(before);
+        client.send(line);
+        eventually(line, || observer.run("CLIENT LIST").contains(command));
+        let start = Instant::now();
+        server.stop();
+        assert!(start.elapsed() < Duration::from_secs(20), "{line}");
+        client.expect_end();
+    }
+}
+
+#[test]
+fn who_waits_for_replicas_is_not_idle() {
+    let server = Running::with(Options { timeout: Duration::from_secs(1), ..options() });
+    let mut client = server.client();
+    assert_eq!(client.run("WAIT 1 3500"), "0");
+}
+
+#[test]
+fn a_transaction_whose_answers_are_too_long_is_carried_out_and_its_client_closed() {
+    let server = Running::start();
+    let (mut client, mut other) = (server.client(), server.client());
+    client.send_words(&[b"SET", b"large", &vec![b'x'; 50_000]]);
+    assert_eq!(client.answer(), "OK");
+    let limit: [&[u8]; 4] = [b"CONFIG", b"SET", b"client-output-buffer-limit", b"normal 100000 0 0"];
+    client.send_words(&limit);
+    assert_eq!(client.answer(), "OK");
+    for line in ["MULTI", "GET large", "GET large", "SET k 1", "GET large", "EXEC"] {
+        client.send(line);
+    }
+    assert_eq!(client.answer(), "OK");
+    (0..4).for_each(|_| assert_eq!(client.answer(), "QUEUED"));
+    let answer = client.answer();
+    assert!(
+        answer.starts_with("-ERR the transaction was carried out, but its answers are longer"),
+        "{answer}"
+    );
+    client.expect_end();
+    assert_eq!(other.run("GET k"), "\"1\"");
+    assert_eq!(other.info("client_output_buffer_limit_disconnections"), "1");
 }

@@ -190,3 +190,23 @@ fn configuration_is_shown_and_changed() {
     assert_eq!(client.run("CONFIG RESETSTAT"), "OK");
     assert_eq!(client.info("total_connections_received"), "0");
 }
+
+#[test]
+fn secrets_are_not_logged() {
+    let server = Running::with(evenkeel_kv::Options { requirepass: Some("s3cret".into()), ..options() });
+    let mut client = server.client();
+    assert_eq!(client.run("AUTH s3cret"), "OK");
+    assert_eq!(client.run("CONFIG SET slowlog-log-slower-than 0"), "OK");
+    for line in [
+        "CONFIG SET timeout 0 masterauth s3cret",
+        "AUTH default s3cret",
+        "HELLO 2 AUTH default s3cret",
+        "AUTH s3cre",
+    ] {
+        client.run(line);
+    }
+    let log = client.run("SLOWLOG GET -1");
+    assert!(!log.contains("s3cre") && !log.contains("AUTH\", \"s"), "{log}");
+    assert!(log.contains("\"masterauth\", \"(redacted)\""), "{log}");
+    assert!(log.contains("[\"HELLO\", \"2\", \"AUTH\", \"(redacted)\", \"(redacted)\"]"), "{log}");
+}

@@ -68,3 +68,28 @@ fn a_subscriber_of_version_3_does_everything() {
     assert_eq!(client.answer(), "1");
     assert_eq!(client.run("PING"), "PONG");
 }
+
+#[test]
+fn a_message_of_a_transaction_comes_behind_its_answers() {
+    let server = Running::start();
+    let mut client = server.client();
+    client.run("HELLO 3");
+    client.run("SUBSCRIBE a");
+    for line in ["MULTI", "PUBLISH a hello", "PING", "EXEC", "ECHO behind"] {
+        client.send(line);
+    }
+    let answers: Vec<_> = (0..6).map(|_| client.answer()).collect();
+    let expected = ["OK", "QUEUED", "QUEUED", "[1, PONG]", ">[\"message\", \"a\", \"hello\"]", "\"behind\""];
+    assert_eq!(answers, expected);
+}
+
+#[test]
+fn a_message_is_neither_lost_without_replies_nor_late_after_a_reset() {
+    let server = Running::start();
+    let mut client = server.client();
+    client.run("HELLO 3");
+    client.run("SUBSCRIBE a");
+    client.write(b"CLIENT REPLY OFF\r\nPUBLISH a hello\r\nRESET\r\nPING\r\n");
+    let answers: Vec<_> = (0..3).map(|_| client.answer()).collect();
+    assert_eq!(answers, [">[\"message\", \"a\", \"hello\"]", "RESET", "PONG"]);
+}

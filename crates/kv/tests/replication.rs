@@ -4,26 +4,10 @@
 
 mod node;
 
-use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use node::{Client, Directory, Network, Node, eventually, fill};
-
-fn replica_of(port: u16) -> Node {
-    let node = Node::start(&["--replicaof", &format!("127.0.0.1:{port}")]);
-    node.client().await_info("master_link_status", "up");
-    node
-}
-
-/// Waits until a replica has all that its primary has now.
-fn caught_up(primary: &mut Client, replica: &mut Client) {
-    let wanted: u64 = primary.info("master_repl_offset").parse().unwrap();
-    eventually("the replica to catch up", || {
-        let seen = replica.info("master_repl_offset");
-        if seen.parse::<u64>().unwrap() >= wanted { Ok(()) } else { Err(format!("{seen} of {wanted}")) }
-    });
-}
+use node::{Client, Directory, Network, Node, caught_up, eventually, fill, replica_of};
 
 #[test]
 fn a_replica_has_what_its_primary_has() {
@@ -239,32 +223,6 @@ fn a_replica_of_a_replica_follows() {
     reader.run("SELECT 4");
     assert_eq!(reader.run("GET key:99"), "99");
     assert_eq!(reader.info("master_replid"), client.info("master_replid"));
-}
-
-#[test]
-fn a_replica_that_takes_nothing_is_given_up() {
-    let primary = Node::start(&[]);
-    let mut client = primary.client();
-    assert_eq!(client.ask(&["CONFIG", "SET", "client-output-buffer-limit", "replica 1mb 0 0"]), "OK");
-    assert_eq!(client.run("CONFIG SET repl-backlog-size 100000"), "OK");
-    let mut stuck = primary.client();
-    assert_eq!(stuck.run("REPLCONF listening-port 1"), "OK");
-    assert_eq!(stuck.run("REPLCONF capa eof capa psync2"), "OK");
-    assert!(stuck.run("PSYNC ? -1").starts_with("FULLRESYNC "));
-    // It takes the snapshot, says so, and nothing more.
-    let mut head = [0; 5];
-    stuck.raw().write_all(b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$1\r\n0\r\n").unwrap();
-    let _ = stuck.raw().read(&mut head).unwrap();
-    eventually("it to be online", || {
-        let listed = client.info("slave0");
-        if listed.contains("state=online") { Ok(()) } else { Err(listed) }
-    });
-    let value = "x".repeat(100_000);
-    eventually("it to be given up", || {
-        client.ask(&["SET", "big", &value]);
-        let replicas = client.info("connected_slaves");
-        if replicas == "0" { Ok(()) } else { Err(replicas) }
-    });
 }
 
 #[test]

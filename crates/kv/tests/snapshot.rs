@@ -149,6 +149,45 @@ fn a_snapshot_that_cannot_be_saved_is_shown_and_leaves_the_old_one() {
 }
 
 #[test]
+fn a_stop_that_cannot_save_is_no_success() {
+    let directory = Directory::new();
+    let mut node = start(&directory, &[]);
+    let mut client = node.client();
+    client.run("SET a 1");
+    let obstacle = directory.0.join(format!("dump.rdb.tmp-{}", node.pid()));
+    fs::create_dir(&obstacle).unwrap();
+    // It goes on, with the data.
+    for line in ["SHUTDOWN", "SHUTDOWN SAVE", "SHUTDOWN NOW"] {
+        assert_eq!(client.run(line), "-ERR Errors trying to SHUTDOWN. Check logs.", "{line}");
+    }
+    assert_eq!(client.run("GET a"), "1");
+    assert_eq!(client.info("rdb_last_bgsave_status"), "err");
+    fs::remove_dir(&obstacle).unwrap();
+    client.send(&["SHUTDOWN"]);
+    assert_eq!(node.wait(), Some(0));
+    for forces in [false, true] {
+        let mut node = start(&directory, &[]);
+        let mut client = node.client();
+        assert_eq!(client.run("GET a"), "1");
+        client.run("SET a 2");
+        let obstacle = directory.0.join(format!("dump.rdb.tmp-{}", node.pid()));
+        fs::create_dir(&obstacle).unwrap();
+        let code = if forces {
+            client.send(&["SHUTDOWN", "FORCE"]);
+            node.wait()
+        } else {
+            node.terminate()
+        };
+        assert_eq!(code, Some(1));
+        fs::remove_dir(&obstacle).unwrap();
+    }
+    // Nothing has changed, so nothing has to be saved.
+    let mut node = start(&directory, &[]);
+    fs::create_dir(directory.0.join(format!("dump.rdb.tmp-{}", node.pid()))).unwrap();
+    assert_eq!(node.terminate(), Some(0));
+}
+
+#[test]
 fn keys_that_expired_meanwhile_are_not_loaded() {
     let directory = Directory::new();
     let mut node = start(&directory, &[]);

@@ -68,6 +68,8 @@ struct State {
     running: Option<Instant>,
     interval: Option<Duration>,
     last_ok: bool,
+    /// Why the last attempt that failed did.
+    last_error: Option<(io::ErrorKind, String)>,
     last_success: Millis,
     last_took: Option<Duration>,
     figures: Figures,
@@ -88,6 +90,7 @@ impl Saver {
             running: None,
             interval,
             last_ok: true,
+            last_error: None,
             last_success: now,
             last_took: None,
             figures: Figures::default(),
@@ -149,14 +152,43 @@ impl Saver {
         self.lock().saves_last = saves;
     }
 
-    /// For a graceful stop: saves once more, if there is a file and something has changed, and lets [`Saver::run`] return.
-    pub async fn finish(&self, changes: u64) {
-        self.idle().await;
-        let saves = self.lock().saves_last && self.status(changes).unsaved_changes > 0;
-        if let Some(attempt) = saves.then(|| self.request().ok()).flatten() {
-            self.finished(attempt).await;
+    /// Saves, if there is a file and something has changed. `changes` tells how many changes there were since the start.
+    ///
+    /// # Errors
+    /// What has changed could not be saved; the text names the file.
+    pub async fn settle(&self, changes: impl Fn() -> u64) -> io::Result<()> {
+        loop {
+            self.idle().await;
+            if self.status(changes()).unsaved_changes == 0 {
+                return Ok(());
+            }
+            match self.request() {
+                Ok(attempt) if self.finished(attempt).await => return Ok(()),
+                Ok(_) => return Err(self.failure()),
+                // One was begun meanwhile, perhaps too early.
+                Err(Refused::InProgress) => {}
+                Err(Refused::Off) => return Ok(()),
+            }
         }
+    }
+
+    /// For a graceful stop: [`Saver::settle`] unless [`Saver::set_last`] was told otherwise, and lets [`Saver::run`] return.
+    ///
+    /// # Errors
+    /// As [`Saver::settle`].
+    pub async fn finish(&self, changes: impl Fn() -> u64) -> io::Result<()> {
+        self.idle().await;
+        let saves = self.lock().saves_last;
+        let settled = if saves { self.settle(changes).await } else { Ok(()) };
         self.stop();
+        settled
+    }
+
+    fn failure(&self) -> io::Error {
+        let error = self.lock().last_error.clone();
+        let (kind, text) = error.unwrap_or((io::ErrorKind::Other, "nobody saves any more".to_owned()));
+        let path = self.path.as_deref().unwrap_or(std::path::Path::new("")).display();
+        io::Error::new(kind, format!("cannot save {path} (--snapshot): {text}"))
     }
 
     /// Shows what was loaded at the start.
@@ -264,7 +296,10 @@ impl Saver {
                 state.last_success = now;
                 state.saved_changes = saved;
             }
-            Err(_) => state.failures += 1,
+            Err(error) => {
+                state.failures += 1;
+                state.last_error = Some((error.kind(), error.to_string()));
+            }
         }
         let over = state.saves + state.failures;
         drop(state);

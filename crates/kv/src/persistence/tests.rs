@@ -238,3 +238,39 @@ fn the_saver_saves_when_asked_and_when_something_changed() {
     });
     assert_eq!(saver.request(), Err(Refused::Off));
 }
+
+#[test]
+fn the_last_save_has_everything_or_fails() {
+    let directory = Directory::new("last");
+    let (store, changes) = (filled(), AtomicU64::new(0));
+    let now = || changes.load(Relaxed);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for fails in [false, true] {
+        let turn = Turn::default();
+        let saver = Saver::new(Some(directory.file()), None, Arc::clone(&turn), NOW);
+        std::thread::scope(|scope| {
+            scope.spawn(|| saver.run(&store, || NOW + 1, now));
+            runtime.block_on(saver.settle(now)).unwrap();
+            assert_eq!(saver.status(now()).saves, 0, "nothing has changed");
+            changes.fetch_add(1, Relaxed);
+            // Another one is being saved, and is awaited.
+            let held = turn.blocking_lock();
+            saver.request().unwrap();
+            if fails {
+                fs::remove_dir_all(&directory.0).unwrap();
+            }
+            drop(held);
+            let finished = runtime.block_on(saver.finish(now));
+            let status = saver.status(now());
+            if fails {
+                let error = finished.unwrap_err().to_string();
+                assert!(error.starts_with(&format!("cannot save {}", directory.file().display())), "{error}");
+                assert_eq!((status.failures, status.last_ok), (2, false), "and tried again");
+            } else {
+                finished.unwrap();
+                assert_eq!((status.saves, status.unsaved_changes), (1, 0));
+            }
+        });
+        changes.store(0, Relaxed);
+    }
+}

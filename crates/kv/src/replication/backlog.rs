@@ -330,9 +330,14 @@ impl Stream {
 }
 
 impl<'a> Appender<'a> {
-    /// One command in database `db`, preceded by a `SELECT` if that is another than before.
+    /// One command in database `db`, preceded by a `SELECT` if that is another than before; nothing unless changes are
+    /// recorded.
     pub fn append<'w>(&mut self, db: u8, words: impl ExactSizeIterator<Item = &'w [u8]>) {
         let stream = self.stream();
+        // Whoever asked whether it is on has not asked under this lock.
+        if stream.mode != Mode::Records {
+            return;
+        }
         if stream.db != Some(db) {
             stream.db = Some(db);
             let number = itoa::Buffer::new().format(db).to_owned();
@@ -341,9 +346,12 @@ impl<'a> Appender<'a> {
         stream.command(words);
     }
 
-    /// One command that belongs to no database, such as `PING`.
+    /// One command that belongs to no database, such as `PING`. A stream that is copied stays as it came.
     pub fn command<'w>(&mut self, words: impl ExactSizeIterator<Item = &'w [u8]>) {
-        self.stream().command(words);
+        let stream = self.stream();
+        if stream.mode == Mode::Records {
+            stream.command(words);
+        }
     }
 
     /// Bytes of the stream that is being copied, as they came.

@@ -21,7 +21,8 @@ pub struct Primary {
     /// Held while commands are applied that came from a primary of our own, together with noting them in the backlog: whoever
     /// holds it sees data and stream at the same place.
     pub(super) unit: Mutex<()>,
-    /// The database that the stream of a primary of our own is in; [`NO_DATABASE`] without one.
+    /// The database that the stream of a primary of our own is in; [`NO_DATABASE`] without one. It stays while another
+    /// primary is looked for, since the same stream may go on there.
     pub(super) stream_db: AtomicU8,
     replicas: Mutex<Vec<Arc<Replica>>>,
     /// Changes whenever a replica has acknowledged something, or has come or gone.
@@ -215,6 +216,11 @@ impl Primary {
             }
         }
         self.backlog.rest(now, rng)
+    }
+
+    /// The stream of a primary of our own does not go on; to be called with all keys held.
+    pub fn leave_stream(&self) {
+        self.stream_db.store(NO_DATABASE, Relaxed);
     }
 
     /// Closes the connections of all replicas, which then begin anew.

@@ -13,7 +13,7 @@ use crate::persistence::rdb::{self, Reader};
 use crate::persistence::{Expired, Loaded, load};
 use crate::replication::ReplicationId;
 use crate::replication::primary::{NO_DATABASE, Primary};
-use crate::replication::stream::{Apply, Incoming};
+use crate::replication::stream::{Apply, Incoming, Unfit};
 use crate::replication::wire::Wire;
 use crate::store::{Millis, Store};
 
@@ -88,8 +88,7 @@ enum Failure {
         answer: String,
     },
     Snapshot(rdb::Error),
-    /// What came is no stream of commands.
-    Stream,
+    Stream(Unfit),
     Silent,
     Stopped,
 }
@@ -144,7 +143,7 @@ impl Link {
         }
     }
 
-    /// Ends [`Link::run`]. Nothing is applied any more when this returns.
+    /// Ends [`Link::run`]. Nothing is applied any more when this returns; another link may go on with the same stream.
     pub fn stop(&self) {
         self.stopping.store(true, Relaxed);
         if let Some(connection) = &self.lock().connection {
@@ -152,7 +151,6 @@ impl Link {
         }
         self.wake.notify_all();
         drop(self.primary.unit.lock().unwrap_or_else(PoisonError::into_inner));
-        self.primary.stream_db.store(NO_DATABASE, Relaxed);
     }
 
     /// How it stands.
@@ -307,16 +305,19 @@ impl Link {
                 if self.is_stopping() {
                     return Err(Failure::Stopped);
                 }
-                let done = incoming.advance(apply).map_err(|_| {
-                    // Where the next command begins is unknown, so everything has to be fetched again.
-                    self.primary.backlog.turn_off(&mut fastrand::Rng::new());
-                    Failure::Stream
-                })?;
+                let done = incoming.advance(apply);
                 asked = done.asked;
                 self.primary.backlog.hold().copied(incoming.bytes.get(..done.bytes).unwrap_or_default());
                 self.primary.stream_db.store(incoming.db(), Relaxed);
                 incoming.forget(done.bytes);
                 self.lock().heard = wire.heard;
+                if let Err(unfit) = done.end {
+                    if unfit == Unfit::Protocol {
+                        // Where the next command begins is unknown, so everything has to be fetched again.
+                        self.primary.backlog.turn_off(&mut fastrand::Rng::new());
+                    }
+                    return Err(Failure::Stream(unfit));
+                }
             } else if wire.heard.elapsed() > patience {
                 return Err(Failure::Silent);
             }
@@ -392,7 +393,7 @@ impl fmt::Display for Failure {
             Self::Connection(error) => error.fmt(f),
             Self::Answer { to, answer } => write!(f, "it answers {to} with {answer:?}"),
             Self::Snapshot(error) => write!(f, "its snapshot cannot be loaded: {error}"),
-            Self::Stream => f.write_str("its stream is no stream of commands"),
+            Self::Stream(unfit) => unfit.fmt(f),
             Self::Silent => f.write_str("nothing was heard of it for too long"),
             Self::Stopped => f.write_str("it is not to be followed any more"),
         }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -49,6 +49,8 @@ pub enum Ended {
     Closed,
     /// It fell further behind than changes are kept.
     TooSlow,
+    /// It took less of its snapshot than a network has to carry, and kept others from taking one.
+    Slow,
     /// Nothing was heard of it for long.
     Silent,
     /// Its connection was to be closed.
@@ -114,7 +116,7 @@ pub async fn serve<S: AsRef<Store> + Send + Sync + 'static>(
         told = told => told,
     };
     let ended = ended.err().unwrap_or(Ended::Closed);
-    if matches!(ended, Ended::TooSlow | Ended::Silent) {
+    if matches!(ended, Ended::TooSlow | Ended::Slow | Ended::Silent) {
         primary.count_given_up();
         warn!(replica, "replica given up: {ended}");
     } else {
@@ -177,11 +179,12 @@ async fn send_snapshot<S: AsRef<Store> + Send + Sync + 'static>(
     listed.set_phase(Phase::Loading);
     let mark = ReplicationId::random(&mut fastrand::Rng::new());
     let head = format!("+FULLRESYNC {} {}\r\n$EOF:{mark}\r\n", position.id, position.offset);
-    write(stream, head.as_bytes(), patience).await?;
+    let mut pace = Pace::new(patience);
+    send(stream, head.as_bytes(), &mut pace, &reader).await?;
     while let Some(piece) = received.recv().await {
-        write(stream, &piece, patience).await?;
+        send(stream, &piece, &mut pace, &reader).await?;
     }
-    write(stream, mark.as_bytes(), patience).await?;
+    send(stream, mark.as_bytes(), &mut pace, &reader).await?;
     listed.replica.hear();
     Ok(reader)
 }
@@ -202,11 +205,67 @@ fn stream_facts(primary: &Primary, position: Position, now: Millis) -> Vec<(&'st
 }
 
 async fn write(stream: &mut TcpStream, bytes: &[u8], patience: Duration) -> Result<(), Ended> {
-    // Piece by piece, so that a slow replica that takes something is not taken for one that takes nothing.
-    for piece in bytes.chunks(64 * 1024) {
-        timeout(patience, stream.write_all(piece)).await.map_err(|_| Ended::Silent)??;
+    Ok(timeout(patience, stream.write_all(bytes)).await.map_err(|_| Ended::Silent)??)
+}
+
+/// Sends a part of the snapshot, at whose end `reader` waits. Meanwhile nobody else takes a snapshot, so who is slow or
+/// cannot go on from there anyway is given up.
+async fn send(
+    stream: &mut TcpStream,
+    mut bytes: &[u8],
+    pace: &mut Pace,
+    reader: &Reader,
+) -> Result<(), Ended> {
+    while !bytes.is_empty() {
+        let began = Instant::now();
+        let written = match timeout(LOOK, stream.write(bytes)).await {
+            Ok(written) => written?,
+            Err(_) => 0,
+        };
+        bytes = bytes.get(written..).unwrap_or_default();
+        if reader.is_lost() {
+            return Err(Ended::TooSlow);
+        }
+        if !pace.keeps(written, began.elapsed()) {
+            return Err(Ended::Slow);
+        }
     }
     Ok(())
+}
+
+/// How often it is asked whether a snapshot that makes no progress is still worth sending.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How fast a snapshot is taken. Only the time counts that is spent waiting for the replica.
+#[derive(Debug)]
+struct Pace {
+    patience: Duration,
+    /// Since the last look.
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Bytes a second below which a snapshot would keep others waiting too long: 2 Mbit/s.
+    const SLOWEST: u64 = 256 * 1024;
+
+    /// Looks each `patience`.
+    fn new(patience: Duration) -> Self {
+        Self { patience, waited: Duration::ZERO, bytes: 0 }
+    }
+
+    /// Whether the replica is fast enough, now that it took so many bytes more in that time.
+    fn keeps(&mut self, bytes: usize, waited: Duration) -> bool {
+        self.bytes += bytes as u64;
+        self.waited += waited;
+        if self.waited < self.patience {
+            return true;
+        }
+        let least = self.waited.as_secs_f64() * Self::SLOWEST as f64;
+        let keeps = self.bytes as f64 >= least;
+        *self = Self::new(self.patience);
+        keeps
+    }
 }
 
 /// The stream of changes to one replica, and its acknowledgements.
@@ -319,6 +378,7 @@ impl fmt::Display for Ended {
             Self::Connection(error) => error.fmt(f),
             Self::Closed => f.write_str("it closed the connection"),
             Self::TooSlow => f.write_str("it fell further behind than changes are kept"),
+            Self::Slow => f.write_str("it takes its snapshot too slowly"),
             Self::Silent => f.write_str("nothing was heard of it for too long"),
             Self::Told => f.write_str("its connection was to be closed"),
             Self::NotCapable => f.write_str("it cannot receive a snapshot of unknown length"),
@@ -328,3 +388,25 @@ impl fmt::Display for Ended {
 }
 
 impl std::error::Error for Ended {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_has_to_keep_a_pace() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let kept = |bytes: &[usize]| {
+            let mut pace = Pace::new(10 * SECOND);
+            bytes.iter().take_while(|bytes| pace.keeps(**bytes, SECOND)).count()
+        };
+        let slowest = Pace::SLOWEST as usize;
+        assert_eq!(kept(&[slowest; 100]), 100);
+        assert_eq!(kept(&[slowest - 1; 100]), 9);
+        assert_eq!(kept(&[0; 100]), 9);
+        // Having been fast is no reason to be slow.
+        assert_eq!(kept(&[&[1 << 30; 15][..], &[0; 85]].concat()), 29);
+        // Short pauses are.
+        assert_eq!(kept(&[&[0; 8][..], &[slowest * 5; 2]].concat().repeat(10)), 100);
+    }
+}

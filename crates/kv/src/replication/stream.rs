@@ -1,6 +1,8 @@
 //! [`Incoming`]: the commands of a primary's stream, one after the other or, between `MULTI` and `EXEC`, together.
 
-use crate::resp::{Args, Limits, Parsed, ProtocolError, Requests, parse_integer};
+use std::fmt;
+
+use crate::resp::{Args, Limits, Parsed, Requests, parse_integer};
 use crate::store::{DATABASES, Millis, Store};
 
 /// What carries out a primary's commands. It answers nobody, and passes nothing on: the stream is passed on as it came.
@@ -63,6 +65,17 @@ pub(super) struct Done {
     pub(super) bytes: usize,
     /// The primary asks how far we are.
     pub(super) asked: bool,
+    /// What follows cannot be carried out.
+    pub(super) end: Result<(), Unfit>,
+}
+
+/// Why a stream cannot be followed any further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// What came is no command.
+    Protocol,
+    /// It goes on in a database that does not exist here.
+    Database(String),
 }
 
 impl Incoming {
@@ -77,17 +90,23 @@ impl Incoming {
         self.together.as_ref().map_or(self.db, |(_, before)| *before)
     }
 
-    /// Carries out the commands that have come whole.
-    pub(super) fn advance(&mut self, apply: &dyn Apply) -> Result<Done, ProtocolError> {
-        let mut done = Done { bytes: 0, asked: false };
+    /// Carries out the commands that have come whole, as far as that is possible.
+    pub(super) fn advance(&mut self, apply: &dyn Apply) -> Done {
+        let mut done = Done { bytes: 0, asked: false, end: Ok(()) };
+        done.end = self.carry_out(&mut done, apply);
+        done
+    }
+
+    fn carry_out(&mut self, done: &mut Done, apply: &dyn Apply) -> Result<(), Unfit> {
         loop {
             let rest = self.bytes.get(self.looked..).unwrap_or_default();
-            let end = match self.requests.parse(rest, &mut self.ranges, &Limits::default())? {
-                Parsed::Partial { .. } => return Ok(done),
+            let parsed = self.requests.parse(rest, &mut self.ranges, &Limits::default());
+            let end = match parsed.map_err(|_| Unfit::Protocol)? {
+                Parsed::Partial { .. } => return Ok(()),
                 Parsed::Nothing { end } => end,
                 Parsed::Command { end } => {
                     let args = Args::new(self.requests.words(rest), &self.ranges);
-                    done.asked |= one(&args, &mut self.db, &mut self.together, apply);
+                    done.asked |= one(&args, &mut self.db, &mut self.together, apply)?;
                     end
                 }
             };
@@ -113,10 +132,16 @@ impl Incoming {
 const LARGE: usize = 1 << 20;
 
 /// One command; whether it asks how far we are.
-fn one(args: &Args<'_>, db: &mut u8, together: &mut Option<(Vec<Owned>, u8)>, apply: &dyn Apply) -> bool {
+fn one(
+    args: &Args<'_>,
+    db: &mut u8,
+    together: &mut Option<(Vec<Owned>, u8)>,
+    apply: &dyn Apply,
+) -> Result<bool, Unfit> {
     if args.is(0, "SELECT") {
         let chosen = parse_integer(args.at(1)).and_then(|chosen| u8::try_from(chosen).ok());
-        *db = chosen.filter(|chosen| *chosen < DATABASES).unwrap_or(*db);
+        let unknown = || Unfit::Database(args.at(1).escape_ascii().to_string());
+        *db = chosen.filter(|chosen| *chosen < DATABASES).ok_or_else(unknown)?;
     } else if args.is(0, "MULTI") {
         *together = Some((Vec::new(), *db));
     } else if args.is(0, "EXEC") {
@@ -124,7 +149,7 @@ fn one(args: &Args<'_>, db: &mut u8, together: &mut Option<(Vec<Owned>, u8)>, ap
             apply.apply_together(&commands);
         }
     } else if args.is(0, "REPLCONF") {
-        return args.is(1, "GETACK");
+        return Ok(args.is(1, "GETACK"));
     } else if args.is(0, "PING") {
         // It lives.
     } else if let Some((commands, _)) = together {
@@ -132,7 +157,18 @@ fn one(args: &Args<'_>, db: &mut u8, together: &mut Option<(Vec<Owned>, u8)>, ap
     } else {
         apply.apply(*db, args);
     }
-    false
+    Ok(false)
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol => f.write_str("its stream is no stream of commands"),
+            Self::Database(name) => {
+                write!(f, "its stream goes on in database {name}, and there are {DATABASES} here, from 0 on")
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -177,7 +213,8 @@ mod tests {
             let (mut bytes, mut asked) = (0, 0);
             for piece in text.chunks(size) {
                 incoming.bytes.extend_from_slice(piece);
-                let done = incoming.advance(&log).unwrap();
+                let done = incoming.advance(&log);
+                assert_eq!(done.end, Ok(()));
                 bytes += done.bytes;
                 asked += usize::from(done.asked);
                 incoming.forget(done.bytes);
@@ -191,11 +228,11 @@ mod tests {
     fn a_transaction_that_has_not_ended_is_not_done() {
         let (log, mut incoming) = (Log::default(), Incoming::new(1));
         incoming.bytes.extend_from_slice(b"SET a 1\r\nMULTI\r\nSELECT 5\r\nSET b 2\r\n");
-        let done = incoming.advance(&log).unwrap();
+        let done = incoming.advance(&log);
         assert_eq!((done.bytes, incoming.db()), (b"SET a 1\r\n".len(), 1));
         incoming.forget(done.bytes);
         incoming.bytes.extend_from_slice(b"EXEC\r\n");
-        assert_eq!(incoming.advance(&log).unwrap().bytes, b"MULTI\r\nSELECT 5\r\nSET b 2\r\nEXEC\r\n".len());
+        assert_eq!(incoming.advance(&log).bytes, b"MULTI\r\nSELECT 5\r\nSET b 2\r\nEXEC\r\n".len());
         assert_eq!(incoming.db(), 5);
         assert_eq!(log.0.into_inner().unwrap(), ["1: SET a 1", "5: SET b 2"]);
     }
@@ -204,6 +241,27 @@ mod tests {
     fn what_is_no_command_ends_it() {
         let mut incoming = Incoming::new(0);
         incoming.bytes.extend_from_slice(b"*1\r\n:5\r\n");
-        assert!(incoming.advance(&Log::default()).is_err());
+        assert_eq!(incoming.advance(&Log::default()).end, Err(Unfit::Protocol));
+    }
+
+    #[test]
+    fn it_stops_before_a_database_that_does_not_exist() {
+        for (name, before) in
+            [("16", "SET a 1\r\n"), ("-1", "SET a 1\r\n"), ("x", "SET a 1\r\n"), ("300", "")]
+        {
+            let (log, mut incoming) = (Log::default(), Incoming::new(3));
+            incoming.bytes.extend_from_slice(format!("{before}SELECT {name}\r\nSET b 2\r\n").as_bytes());
+            let done = incoming.advance(&log);
+            assert_eq!((done.bytes, incoming.db()), (before.len(), 3));
+            assert_eq!(done.end, Err(Unfit::Database(name.to_owned())));
+            let carried_out: &[&str] = if before.is_empty() { &[] } else { &["3: SET a 1"] };
+            assert_eq!(log.0.into_inner().unwrap(), carried_out);
+        }
+        // Nothing of a transaction is carried out.
+        let (log, mut incoming) = (Log::default(), Incoming::new(3));
+        incoming.bytes.extend_from_slice(b"MULTI\r\nSET a 1\r\nSELECT 16\r\nSET b 2\r\nEXEC\r\n");
+        let done = incoming.advance(&log);
+        assert_eq!((done.bytes, done.end), (0, Err(Unfit::Database("16".to_owned()))));
+        assert_eq!((log.0.into_inner().unwrap().len(), incoming.db()), (0, 3));
     }
 }

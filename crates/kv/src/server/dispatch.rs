@@ -62,10 +62,12 @@ pub(crate) fn dispatch(
     let next = admitted(executor, session, args, out);
     if session.replies != Replies::On && !matches!(next, Next::Again(_)) {
         out.truncate(start);
-        session.replies = match session.replies {
-            Replies::SkipNext => Replies::Skip,
-            Replies::Skip => Replies::On,
-            other => other,
+        session.replies = match (session.replies, &next) {
+            (Replies::SkipNext, _) => Replies::Skip,
+            // The answer that is skipped is still to come.
+            (Replies::Skip, Next::Blocked(_) | Next::Later(_)) => Replies::Skip,
+            (Replies::Skip, _) => Replies::On,
+            (other, _) => other,
         };
     }
     next

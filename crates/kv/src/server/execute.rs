@@ -146,8 +146,10 @@ impl Executor {
         let nanos = now.duration_since(began).as_nanos() as u64;
         self.clock.apart += nanos;
         self.counters.took(number, nanos);
-        if self.is_slow(nanos) {
-            self.log_slow(nanos, slowlog::shortened(args), Some(client));
+        if self.is_slow(nanos)
+            && let Some(words) = slowlog::shown(spec.name, args)
+        {
+            self.log_slow(nanos, words, Some(client));
         }
         result
     }
@@ -236,15 +238,17 @@ impl Executor {
     /// Runs a waiter's command again. Whether there may be something left for the next.
     fn try_waiter(&mut self, waiter: &Arc<Waiter>, key: &[u8], fed: &mut VecDeque<(u8, Vec<u8>)>) -> bool {
         let Action::Data(function) = waiter.spec.action else { return true };
+        let words = waiter.words_for(key);
+        let args = words.args();
+        let (shared, settings) = (&*self.shared, &self.config.settings);
+        // Shards before states, always: `CLIENT UNBLOCK` within a transaction has its shards when it asks for a state.
+        let keys = hold(&shared.store, waiter.spec, waiter.db, &args, self.now);
         let mut state = waiter.state();
         if !matches!(*state, State::Waiting) {
             return true;
         }
-        let words = waiter.words_for(key);
-        let args = words.args();
-        let (shared, settings) = (&*self.shared, &self.config.settings);
-        let keys = hold(&shared.store, waiter.spec, waiter.db, &args, self.now);
-        if !keys.contains(key) {
+        // Who waits on a server that became a replica is told so by whoever made it one.
+        if !keys.contains(key) || shared.replication.may_write(&self.config).is_err() {
             return false;
         }
         let mut answer = Vec::new();

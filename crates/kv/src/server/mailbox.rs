@@ -132,7 +132,7 @@ impl Queue {
             return true;
         }
         let since = *self.over_since.get_or_insert(now);
-        now.saturating_sub(since) <= limit.seconds * 1000
+        now.saturating_sub(since) <= limit.seconds.saturating_mul(1000)
     }
 }
 

@@ -53,6 +53,9 @@ pub(crate) const COMPATIBLE_VERSION: &str = "7.0.15";
 /// Connections that the system may queue; its `somaxconn` may lower it.
 const BACKLOG: i32 = 4096;
 
+/// How much longer than they have the threads are waited for.
+const LENIENCE: Duration = Duration::from_secs(1);
+
 /// A cache server that listens; [`Server::run`] serves.
 #[derive(Debug)]
 pub struct Server {
@@ -116,7 +119,8 @@ impl Server {
     /// own, metrics by the calling runtime (time and I/O enabled). Dropping the future ends everything at once.
     ///
     /// # Errors
-    /// The system has no threads or file descriptors left.
+    /// The system has no threads or file descriptors left, or the last snapshot could not be saved: what has changed since
+    /// the one before is lost then.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Self { shared, listener, metrics, primary, patience, garbage, .. } = self;
         let _cut = CutOnDrop(shared.clone());
@@ -150,10 +154,12 @@ impl Server {
             _ = phase.wait_for(|phase| *phase != Phase::Running) => {}
             _ = ended.recv() => {}
         }
-        ended.recv().await;
+        // A thread that is still busy then keeps nobody from saving the data.
+        if tokio::time::timeout(patience + LENIENCE, ended.recv()).await.is_err() {
+            tracing::warn!("stopping although a thread is still busy with a command");
+        }
         shared.replication.end();
-        shared.saver.finish(snapshots::changes(&shared)).await;
-        Ok(())
+        shared.saver.finish(|| snapshots::changes(&shared)).await
     }
 }
 

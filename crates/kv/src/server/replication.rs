@@ -1,7 +1,7 @@
 //! [`Replication`]: whether this server follows another, and what follows from that for clients.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::command::Flags;
@@ -15,6 +15,9 @@ use crate::server::shared::{Shared, wall_clock};
 #[derive(Debug, Default)]
 pub(crate) struct Replication {
     is_replica: AtomicBool,
+    /// Held while it begins or ends to follow, which waits for shards: never to be asked for with a shard held.
+    turn: Mutex<()>,
+    /// Held for a moment, and never while anything else is waited for: who holds shards may ask for it.
     link: Mutex<Option<Arc<Link>>>,
 }
 
@@ -26,7 +29,15 @@ impl Replication {
 
     /// What it follows its primary by.
     pub(crate) fn link(&self) -> Option<Arc<Link>> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.slot().clone()
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Arc<Link>>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it follows another server and has its stream.
@@ -97,11 +108,12 @@ pub(crate) fn adjust(shared: &Shared, config: &Config) {
 pub(crate) fn follow(shared: &Arc<Shared>, host: &str, port: u16) -> std::io::Result<()> {
     let config = shared.configs.current();
     let replication = &shared.replication;
-    let mut current = replication.link.lock().unwrap_or_else(PoisonError::into_inner);
-    if current.as_ref().is_some_and(|link| link.source.host == host && link.source.port == port) {
+    let _turn = replication.turn();
+    if replication.link().is_some_and(|link| link.source.host == host && link.source.port == port) {
         return Ok(());
     }
-    if let Some(link) = current.take() {
+    let before = replication.slot().take();
+    if let Some(link) = before {
         link.stop();
     }
     adjust(shared, &config);
@@ -130,7 +142,7 @@ pub(crate) fn follow(shared: &Arc<Shared>, host: &str, port: u16) -> std::io::Re
         .name("kv-replica".to_owned())
         .spawn(move || run.run(&store_of.store, &repeater, wall_clock))?;
     tracing::info!(primary = %link.source, "following a primary");
-    *current = Some(link);
+    *replication.slot() = Some(link);
     Ok(())
 }
 
@@ -152,11 +164,13 @@ fn unblock_all(shared: &Shared) {
 /// Follows nobody any more, with the data as they are: `REPLICAOF NO ONE`.
 pub(crate) fn lead(shared: &Arc<Shared>) {
     let replication = &shared.replication;
-    let mut current = replication.link.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(link) = current.take() else { return };
+    let _turn = replication.turn();
+    let before = replication.slot().take();
+    let Some(link) = before else { return };
     link.stop();
     let mut keys = shared.store.hold_all(0, wall_clock());
     shared.primary.backlog.branch(&mut fastrand::Rng::new());
+    shared.primary.leave_stream();
     for shard in keys.shards_mut() {
         shard.set_keeps_expired(false);
         shard.log_removals(shared.primary.backlog.is_on());

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::command::Spec;
 use crate::resp::Protocol;
 use crate::server::clients::{Client, Mark};
+use crate::server::execute::Held;
 use crate::server::pubsub::Topic;
 use crate::server::shared::Shared;
 use crate::server::words::Words;
@@ -175,7 +176,9 @@ impl Session {
     pub(crate) fn unwatch(&mut self, shared: &Shared) {
         let Some(watching) = self.watching.take() else { return };
         for (db, key, _) in &watching.keys {
-            shared.store.hold_key(*db, key, 0).unwatch(key, &watching.changed);
+            let mut held = Held::new(shared.store.hold_key(*db, key, 0));
+            held.keys.unwatch(key, &watching.changed);
+            shared.memory.change(held.settle(shared, |_| ()));
         }
     }
 

@@ -30,6 +30,9 @@ pub(crate) struct SlowCommand {
 const MOST_WORDS: usize = 32;
 const LONGEST_WORD: usize = 128;
 
+/// Parameters whose values nobody is to read.
+const SECRETS: [&str; 3] = ["requirepass", "masterauth", "masteruser"];
+
 impl SlowLog {
     /// Keeps a command; the oldest go if there are more than `most`.
     pub(crate) fn add(&self, command: SlowCommand, most: usize) {
@@ -59,8 +62,32 @@ impl SlowLog {
     }
 }
 
-/// The words of a command, cut short where there are many or long ones.
-pub(crate) fn shortened(args: &Args<'_>) -> Vec<Vec<u8>> {
+/// What of a command may be kept: nothing of `AUTH`, and of others no password. Cut short where there are many or long
+/// words.
+pub(crate) fn shown(name: &str, args: &Args<'_>) -> Option<Vec<Vec<u8>>> {
+    let is_hidden = |at: usize| match name {
+        // `HELLO version [AUTH user password] …`: the words up to two behind the last AUTH, in whatever order.
+        "HELLO" => (at >= 1 && args.is(at - 1, "AUTH")) || (at >= 2 && args.is(at - 2, "AUTH")),
+        "CONFIG" => {
+            let is_value = args.is(1, "SET") && at >= 3 && at % 2 == 1;
+            is_value && SECRETS.iter().any(|secret| args.is(at - 1, secret))
+        }
+        _ => false,
+    };
+    if name == "AUTH" {
+        return None;
+    }
+    let mut words = shortened(args);
+    for (at, word) in words.iter_mut().enumerate().filter(|(at, _)| is_hidden(*at)) {
+        // The last may say how many more there are.
+        if at < args.len().min(MOST_WORDS - 1) || args.len() <= MOST_WORDS {
+            *word = b"(redacted)".to_vec();
+        }
+    }
+    Some(words)
+}
+
+fn shortened(args: &Args<'_>) -> Vec<Vec<u8>> {
     let (kept, more) = match args.len() {
         all @ ..=MOST_WORDS => (all, None),
         all => (MOST_WORDS - 1, Some(format!("... ({} more arguments)", all - MOST_WORDS + 1).into_bytes())),
@@ -88,6 +115,32 @@ mod tests {
         assert_eq!(short.len(), 32);
         assert_eq!(short[0], [&long[..128], b"... (72 more bytes)"].concat());
         assert_eq!(short[31], b"... (9 more arguments)");
+    }
+
+    #[test]
+    fn secrets_are_not_kept() {
+        let shown = |line: &str| {
+            let words: Words = line.split(' ').map(str::as_bytes).collect();
+            let name = line.split(' ').next().unwrap().to_uppercase();
+            let kept = super::shown(&name, &words.args())?;
+            Some(
+                kept.iter()
+                    .map(|word| String::from_utf8_lossy(word).into_owned())
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
+        };
+        assert_eq!(shown("AUTH user secret"), None);
+        for (line, kept) in [
+            ("hello 3 AUTH u secret SETNAME n", "hello 3 AUTH (redacted) (redacted) SETNAME n"),
+            ("hello 3 SETNAME n auth u secret", "hello 3 SETNAME n auth (redacted) (redacted)"),
+            ("CONFIG SET timeout 1 RequirePass secret", "CONFIG SET timeout 1 RequirePass (redacted)"),
+            ("CONFIG set masterauth secret timeout 1", "CONFIG set masterauth (redacted) timeout 1"),
+            ("CONFIG GET requirepass timeout", "CONFIG GET requirepass timeout"),
+            ("SET requirepass value", "SET requirepass value"),
+        ] {
+            assert_eq!(shown(line).unwrap(), kept);
+        }
     }
 
     #[test]

@@ -41,14 +41,16 @@ pub(crate) fn watch(call: &mut Call<'_, '_, '_>) -> Result<Next, Error> {
         return Err(Error::new("ERR WATCH inside MULTI is not allowed"));
     }
     let db = call.session.db;
+    let shared = call.executor.shared.clone();
     let watching = call.session.watching.get_or_insert_with(Box::default);
     for key in call.args.iter().skip(1) {
         if !watching.keys.iter().any(|(at, other, _)| *at == db && other == key) {
-            let mut keys = call.executor.shared.store.hold_key(db, key, call.executor.now);
+            let mut held = Held::new(shared.store.hold_key(db, key, call.executor.now));
             // One that has expired is gone already, and its removal no change.
-            keys.settle(key);
-            keys.watch(key, &watching.changed);
-            watching.keys.push((db, key.to_vec(), keys.contains(key)));
+            held.keys.settle(key);
+            held.keys.watch(key, &watching.changed);
+            watching.keys.push((db, key.to_vec(), held.keys.contains(key)));
+            call.executor.unreported += held.settle(&shared, |_| ());
         }
     }
     call.reply.ok();
@@ -85,20 +87,21 @@ pub(crate) fn exec(call: &mut Call<'_, '_, '_>) -> Result<Next, Error> {
     let watching = call.session.watching.take();
     let shared = call.executor.shared.clone();
     let now = call.executor.now;
-    let mut keys = hold(&shared.store, call.session.db, &queued, watching.as_deref(), now);
-    if watching.is_some_and(|watching| has_changed(&watching, &mut keys)) {
+    let mut held = Held::new(hold(&shared.store, call.session.db, &queued, watching.as_deref(), now));
+    if watching.is_some_and(|watching| has_changed(&watching, &mut held.keys)) {
+        call.executor.unreported += held.settle(&shared, |_| ());
         call.reply.null_array();
         return Ok(Next::Go);
     }
     // As a command on its own: the server may have become a replica since they were queued.
-    if queued.iter().any(|queued| queued.spec.flags.has(Flags::WRITE)) {
-        shared
-            .replication
-            .may_write(&call.executor.config)
-            .map_err(|error| Error::told(format!("EXECABORT Transaction discarded because of: {error}")))?;
+    if queued.iter().any(|queued| queued.spec.flags.has(Flags::WRITE))
+        && let Err(error) = shared.replication.may_write(&call.executor.config)
+    {
+        call.executor.unreported += held.settle(&shared, |_| ());
+        return Err(Error::told(format!("EXECABORT Transaction discarded because of: {error}")));
     }
-    keys.select(call.session.db);
-    run(call, &queued, Held::new(keys))
+    held.keys.select(call.session.db);
+    run(call, &queued, held)
 }
 
 /// Makes room before anything is held, if one of the commands may need it.
@@ -147,6 +150,12 @@ fn run(call: &mut Call<'_, '_, '_>, queued: &[Queued], held: Held<'_>) -> Result
     let mut told: Vec<(u8, Effect, &Queued)> = Vec::new();
     let mut fed = VecDeque::new();
     let mut next = Next::Go;
+    let start = call.reply.mark();
+    let most = match config.output_limit(call.session.client.kind()).hard {
+        0 => usize::MAX,
+        limit => limit,
+    };
+    let mut is_too_long = false;
     call.reply.array(queued.len());
     let Held { keys, before } = held;
     let is_told = shared.primary.backlog.is_on();
@@ -193,6 +202,11 @@ fn run(call: &mut Call<'_, '_, '_>, queued: &[Queued], held: Held<'_>) -> Result
         if let Some(wait) = context.wait.take() {
             answer_nothing(wait.null_array, call.reply);
         }
+        // It is carried out to its end all the same.
+        is_too_long |= call.reply.mark() - start > most;
+        if is_too_long {
+            call.reply.withdraw(start);
+        }
         let effect = std::mem::take(&mut context.effect);
         let changed = context.keys.changes() > changes;
         let publishes = matches!(command.spec.action, Action::Server(ServerCommand::Publish));
@@ -214,6 +228,15 @@ fn run(call: &mut Call<'_, '_, '_>, queued: &[Queued], held: Held<'_>) -> Result
         tell_all(&mut shared.primary.backlog.hold(), &told);
     }
     call.executor.serve(fed);
+    if is_too_long {
+        let client = &call.session.client;
+        shared.slow_reader(client.id, client.address, "answers to a transaction");
+        call.reply.error(&Error::new(
+            "ERR the transaction was carried out, but its answers are longer than client-output-buffer-limit",
+        ));
+        next = Next::Close;
+    }
+    call.deliver_messages();
     Ok(next)
 }
 

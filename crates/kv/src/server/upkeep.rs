@@ -127,7 +127,11 @@ impl Upkeep {
         }
         let idle: Millis = now.saturating_sub(client.active.load(Relaxed));
         let may_idle = client.kind() != Kind::Normal || client.is(Mark::Blocked);
-        if config.timeout > 0 && !may_idle && idle > config.timeout * 1000 && !client.mailbox.is_closing() {
+        if config.timeout > 0
+            && !may_idle
+            && idle > config.timeout.saturating_mul(1000)
+            && !client.mailbox.is_closing()
+        {
             shared.stats.idle_closed.fetch_add(1, Relaxed);
             client.mailbox.close();
         }

@@ -14,6 +14,8 @@ const TICK_BITS: u32 = 8;
 const LEVEL_BITS: u32 = 6;
 const LEVELS: u32 = 7;
 const SLOTS: usize = (LEVELS as usize) << LEVEL_BITS;
+/// Ticks that the clock may go back without consequence.
+const BACK: u64 = 4;
 /// 35,000 years.
 const LAST_TICK: u64 = (1 << (LEVEL_BITS * LEVELS)) - 1;
 
@@ -105,6 +107,9 @@ impl Deadlines {
     /// The entry's deadline stays until it is removed. `None` if nothing is due.
     pub(super) fn step(&mut self, now: Millis) -> Option<Step> {
         let now = (now >> TICK_BITS).min(LAST_TICK);
+        if now + BACK < self.elapsed {
+            self.restart(now);
+        }
         let next = self.next_list();
         let Some((level, list, start)) =
             next.filter(|(level, _, start)| now > *start || (now == *start && *level > 0))
@@ -177,6 +182,20 @@ impl Deadlines {
         lists.min_by_key(|(.., start)| *start)
     }
 
+    /// The clock was set back: all are put where they belong as seen from then, at once. Otherwise nothing that is set from
+    /// now on would be found before the clock is again where it was.
+    fn restart(&mut self, tick: u64) {
+        self.elapsed = tick;
+        self.occupied = Default::default();
+        let heads = std::mem::replace(&mut self.heads, no_lists());
+        for mut number in heads {
+            while let Some(next) = self.all.get(number).map(|deadline| deadline.next) {
+                self.link(number);
+                number = next;
+            }
+        }
+    }
+
     fn link(&mut self, number: u32) {
         let Some(deadline) = self.all.get_mut(number) else { return };
         let tick = (deadline.at >> TICK_BITS).clamp(self.elapsed, LAST_TICK);
@@ -222,9 +241,12 @@ impl Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Self {
-        let heads = vec![NONE; SLOTS].into_boxed_slice();
-        Self { all: Slab::default(), heads, occupied: [0; LEVELS as usize], elapsed: 0 }
+        Self { all: Slab::default(), heads: no_lists(), occupied: [0; LEVELS as usize], elapsed: 0 }
     }
+}
+
+fn no_lists() -> Box<[u32]> {
+    vec![NONE; SLOTS].into_boxed_slice()
 }
 
 #[cfg(test)]
@@ -282,6 +304,29 @@ mod tests {
             assert_eq!(deadlines.all.len(), numbers.len());
         }
         drain(&mut deadlines, &mut numbers, u64::MAX);
+        assert_eq!((deadlines.all.len(), deadlines.occupied), (0, [0; 7]));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_is_followed() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        let (late, early) = (1_700_003_600_000, 1_700_000_000_000);
+        let (mut deadlines, mut numbers) = (Deadlines::default(), BTreeMap::new());
+        let add = |deadlines: &mut Deadlines, numbers: &mut BTreeMap<_, _>, entry, at, now| {
+            numbers.insert(entry, (deadlines.insert(at, entry, now), at));
+        };
+        for entry in 0..1000 {
+            add(&mut deadlines, &mut numbers, entry, late + rng.u64(1000..10_000_000), late);
+        }
+        drain(&mut deadlines, &mut numbers, late + 2000);
+        drain(&mut deadlines, &mut numbers, early);
+        let kept = numbers.len();
+        for entry in 1000..2000 {
+            add(&mut deadlines, &mut numbers, entry, early + rng.u64(0..100_000), early);
+        }
+        drain(&mut deadlines, &mut numbers, early + 101_000);
+        assert_eq!(numbers.len(), kept);
+        drain(&mut deadlines, &mut numbers, late + 11_000_000);
         assert_eq!((deadlines.all.len(), deadlines.occupied), (0, [0; 7]));
     }
 

@@ -85,6 +85,11 @@ impl<'s> Keyspace<'s> {
         self.now
     }
 
+    /// Whether a key with such a deadline would not be seen any more.
+    pub fn is_over(&self, deadline: Millis) -> bool {
+        deadline <= self.seen
+    }
+
     /// The database in use.
     pub fn db(&self) -> u8 {
         self.db

@@ -238,6 +238,23 @@ impl Client {
     }
 }
 
+/// Ours, when it follows that server.
+pub(crate) fn replica_of(port: u16) -> Node {
+    let node = Node::start(&["--replicaof", &format!("127.0.0.1:{port}")]);
+    node.client().await_info("master_link_status", "up");
+    node
+}
+
+/// Waits until a replica has all that its primary has now.
+#[track_caller]
+pub(crate) fn caught_up(primary: &mut Client, replica: &mut Client) {
+    let wanted: u64 = primary.info("master_repl_offset").parse().unwrap();
+    eventually("the replica to catch up", || {
+        let seen = replica.info("master_repl_offset");
+        if seen.parse::<u64>().unwrap() >= wanted { Ok(()) } else { Err(format!("{seen} of {wanted}")) }
+    });
+}
+
 /// A network between a client and a server, which can be cut.
 pub(crate) struct Network {
     pub(crate) port: u16,

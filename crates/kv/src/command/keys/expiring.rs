@@ -96,7 +96,7 @@ fn live_until(
     let time = clock.time(args.at(2), context.now(), name)?;
     let allowed = context.keys.expiry(key).is_some_and(|old| condition.allows(old, time));
     if allowed {
-        match Millis::try_from(time).ok().filter(|time| *time > context.now()) {
+        match Millis::try_from(time).ok().filter(|time| !context.keys.is_over(*time)) {
             Some(time) => {
                 context.keys.set_expiry(key, Some(time));
                 context.instead(&[b"PEXPIREAT", key, itoa::Buffer::new().format(time).as_bytes()]);

@@ -105,8 +105,16 @@ pub(super) fn set(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<
     Ok(())
 }
 
-/// Sets a key, and tells replicas when it expires instead of how long it lives.
+/// Sets a key, and tells replicas when it expires instead of how long it lives. What is over already is not set: it would
+/// be gone when it is looked at next, but stay at replicas that are told of it too late.
 fn put(context: &mut Context<'_>, key: &[u8], value: &[u8], expiry: Expiry) {
+    if let Expiry::At(time) = expiry
+        && context.keys.is_over(time)
+    {
+        context.keys.delete(key);
+        context.instead(&[b"DEL", key]);
+        return;
+    }
     context.keys.set(key, Text::new(value), expiry);
     if let Expiry::At(time) = expiry {
         context.instead(&[b"SET", key, value, b"PXAT", itoa::Buffer::new().format(time).as_bytes()]);
@@ -162,7 +170,7 @@ pub(super) fn getex(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Repl
     match options.life {
         Life::Until(clock, number) => {
             let time = clock.time_ahead(number, now, "GETEX")?;
-            if time <= now {
+            if context.keys.is_over(time) {
                 context.keys.delete(key);
                 context.instead(&[b"DEL", key]);
             } else {

@@ -55,6 +55,20 @@ fn nothing_is_recorded_while_it_is_off() {
 }
 
 #[test]
+fn a_stream_that_is_copied_stays_as_it_came() {
+    let backlog = backlog(1 << 20, 1 << 20);
+    let mut reader = backlog.follow();
+    // Whoever has seen that it is on, and comes to append when it is not any more.
+    let mut late = backlog.hold();
+    backlog.suspend();
+    late.append(0, [&b"DEL"[..], b"a"].into_iter());
+    late.command([&b"PING"[..]].into_iter());
+    late.copied(b"*1\r\n$4\r\nPING\r\n");
+    drop(late);
+    assert_eq!(all(&mut reader), "*1\r\n$4\r\nPING\r\n");
+}
+
+#[test]
 fn a_reader_resumes_where_it_was_if_that_is_still_there() {
     let backlog = backlog(200_000, 400_000);
     let id = backlog.position().id;

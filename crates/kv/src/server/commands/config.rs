@@ -67,7 +67,10 @@ fn set(call: &mut Call<'_, '_, '_>, pairs: &[(&[u8], &[u8])]) -> Result<(), Erro
             shard.set_policy(policy);
             more += shard.used() as isize - used as isize;
         });
-        call.executor.unreported += more;
+        // What a transaction has changed is counted at its end.
+        if call.held.is_none() {
+            call.executor.unreported += more;
+        }
     }
     Ok(())
 }

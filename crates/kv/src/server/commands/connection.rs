@@ -154,7 +154,12 @@ pub(super) fn reset(call: &mut Call<'_, '_, '_>) -> Result<Next, Error> {
     let session = &mut *call.session;
     session.set_transaction(None);
     session.unwatch(&shared);
-    session.unsubscribe_all(&shared);
+    if session.subscriptions.is_some() {
+        session.unsubscribe_all(&shared);
+        // What was published before comes before the answer; afterwards nothing comes any more.
+        let client = &session.client;
+        call.reply.append_with(|out| client.mailbox.take(out));
+    }
     session.select(0);
     session.speak(Protocol::Resp2);
     session.replies = Replies::On;

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::resp::{Args, Reply};
 use crate::server::dispatch::Next;
 use crate::server::execute::Executor;
-use crate::server::session::Session;
+use crate::server::session::{Replies, Session};
 use crate::server::transactions;
 use crate::store::{Keyspace, Shard};
 
@@ -92,6 +92,16 @@ pub(crate) fn touches_data(command: ServerCommand) -> bool {
 }
 
 impl Call<'_, '_, '_> {
+    /// Answers with what was published to the client, where that has its place: not within the array of a transaction,
+    /// and not where answers are thrown away.
+    pub(crate) fn deliver_messages(&mut self) {
+        let is_heard = self.held.is_none() && self.session.replies == Replies::On;
+        if is_heard && self.session.subscriptions.is_some() {
+            let client = &self.session.client;
+            self.reply.append_with(|out| client.mailbox.take(out));
+        }
+    }
+
     /// Shows every shard to `visit`, one after the other.
     fn each_shard(&mut self, mut visit: impl FnMut(&mut Shard)) {
         match &mut self.held {

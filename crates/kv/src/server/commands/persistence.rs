@@ -9,6 +9,7 @@ use crate::resp::Reply;
 use crate::server::commands::Call;
 use crate::server::dispatch::Next;
 use crate::server::shared::{Phase, Shared};
+use crate::server::snapshots;
 
 /// `LASTSAVE`
 pub(super) fn last_save(call: &mut Call<'_, '_, '_>) -> Result<Next, Error> {
@@ -48,15 +49,17 @@ pub(super) fn save(call: &mut Call<'_, '_, '_>) -> Result<Next, Error> {
     })))
 }
 
-/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE]`
+/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE]`. Saves first what has changed; if that fails it goes on, unless told `FORCE`.
 pub(super) fn shutdown(call: &mut Call<'_, '_, '_>) -> Result<Next, Error> {
-    let (mut saves, mut skips) = (false, false);
+    let (mut saves, mut skips, mut forces) = (false, false, false);
     for at in 1..call.args.len() {
         if call.args.is(at, "NOSAVE") {
             skips = true;
         } else if call.args.is(at, "SAVE") {
             saves = true;
-        } else if !call.args.is(at, "NOW") && !call.args.is(at, "FORCE") {
+        } else if call.args.is(at, "FORCE") {
+            forces = true;
+        } else if !call.args.is(at, "NOW") {
             return Err(Error::SYNTAX);
         }
     }
@@ -68,9 +71,29 @@ pub(super) fn shutdown(call: &mut Call<'_, '_, '_>) -> Result<Next, Error> {
         return Err(Error::new("ERR the server was started without a file for snapshots (--snapshot)"));
     }
     shared.saver.set_last(!skips);
-    tracing::info!(client = call.session.client.id, "stopping: a client said SHUTDOWN");
-    shared.enter(Phase::Stopping);
-    Ok(Next::Close)
+    let client = call.session.client.id;
+    if skips || forces {
+        tracing::info!(client, "stopping: a client said SHUTDOWN");
+        shared.enter(Phase::Stopping);
+        return Ok(Next::Close);
+    }
+    let (shared, protocol) = (Arc::clone(shared), call.reply.protocol());
+    Ok(Next::Later(Box::pin(async move {
+        let mut answer = Vec::new();
+        match shared.saver.settle(|| snapshots::changes(&shared)).await {
+            Ok(()) => {
+                tracing::info!(client, "stopping: a client said SHUTDOWN");
+                // Ends the connection as well; changes made meanwhile are saved at the very end.
+                shared.enter(Phase::Stopping);
+            }
+            Err(error) => {
+                tracing::error!(client, %error, "a client said SHUTDOWN: not stopping, as the data cannot be saved");
+                let error = Error::new("ERR Errors trying to SHUTDOWN. Check logs.");
+                Reply::new(&mut answer, protocol).error(&error);
+            }
+        }
+        answer
+    })))
 }
 
 /// The section `persistence` of `INFO`, without its headline.

@@ -38,11 +38,11 @@ pub(super) fn unsubscribe(call: &mut Call<'_, '_, '_>, topic: Topic) -> Result<N
         if let Some(subscriptions) = &mut call.session.subscriptions {
             if subscriptions.of(topic).remove(name) {
                 shared.pubsub.unsubscribe(topic, name, &call.session.client);
-                // What was published before comes before the confirmation.
-                call.reply.append_with(|out| call.session.client.mailbox.take(out));
             }
             count = subscriptions.count();
         }
+        // What was published before comes before the confirmation.
+        call.deliver_messages();
         call.session.show_subscriptions();
         confirm(call, topic.unsubscribed(), Some(name), count);
     }
@@ -64,10 +64,8 @@ pub(super) fn publish(call: &mut Call<'_, '_, '_>) -> Result<Next, Error> {
     if call.held.is_none() {
         shared.primary.backlog.append(call.session.db, call.args.iter());
     }
-    if call.session.subscriptions.is_some() {
-        // Its own message comes before the answer.
-        call.reply.append_with(|out| call.session.client.mailbox.take(out));
-    }
+    // Its own message comes before the answer, or behind those of the whole transaction.
+    call.deliver_messages();
     call.reply.count(reached);
     Ok(Next::Go)
 }

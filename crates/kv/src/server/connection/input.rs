@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::error::Error;
 use crate::resp::{Args, Limits, Parsed, ProtocolError, Reply, UNAUTHENTICATED};
+use crate::server::clients::Mark;
 use crate::server::connection::{AHEAD, Connection, Suspended, timer};
 use crate::server::dispatch::{Next, dispatch};
 use crate::server::execute::Executor;
@@ -161,7 +162,11 @@ impl Connection {
                 let timer = waiter.until.map(timer);
                 Some(Suspended::Blocked(waiter, timer))
             }
-            Next::Later(answer) => Some(Suspended::Later(answer)),
+            Next::Later(answer) => {
+                // It is not idle meanwhile.
+                self.session.client.set(Mark::Blocked, true);
+                Some(Suspended::Later(answer))
+            }
             Next::Handed(take_over) => Some(Suspended::Handed(take_over)),
         };
         false

@@ -7,7 +7,7 @@
 mod input;
 mod output;
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,13 +19,16 @@ use tokio::time::{Instant, Sleep};
 
 use crate::resp::Requests;
 use crate::server::blocking::Waiter;
-use crate::server::clients::Client;
+use crate::server::clients::{Client, Mark};
 use crate::server::connection::output::Unsent;
 use crate::server::dispatch::TakeOver;
-use crate::server::session::Session;
+use crate::server::session::{Replies, Session};
 use crate::server::shared::{Phase, wall_clock};
 use crate::server::worker::Worker;
 use crate::store::Millis;
+
+/// Reads carried out before others have their turn.
+const ROUNDS: u32 = 2;
 
 /// Bytes read ahead for a client whose commands have to wait.
 const AHEAD: usize = 64 * 1024;
@@ -121,6 +124,7 @@ impl Connection {
             client.mailbox.open(cx.waker());
             self.is_open = true;
         }
+        let mut rounds = 0;
         loop {
             self.has_mail |= client.mailbox.is_marked();
             if client.mailbox.is_closing() {
@@ -152,22 +156,38 @@ impl Connection {
                     Poll::Ready(Some(ending)) => return Poll::Ready(ending),
                     Poll::Pending => {}
                 }
-                let blocked = matches!(self.suspended, Some(Suspended::Blocked(..)));
-                if blocked && self.worker.shared.is_stopping() {
+                let is_blocked = matches!(self.suspended, Some(Suspended::Blocked(..)));
+                let is_paused = matches!(self.suspended, Some(Suspended::Paused(_)));
+                if (is_blocked || is_paused) && self.worker.shared.is_stopping() {
                     return Poll::Ready(Ending::Closed);
                 }
-                // Nothing is carried out, but it is seen if the client leaves.
+                // Nothing is carried out, but it is seen if the client leaves. Who is blocked is read from as long as it
+                // may be: what a client was given that has gone would be lost.
                 if self.input.len() >= AHEAD {
-                    return self.waits();
+                    if !is_blocked {
+                        return self.waits();
+                    }
+                    if self.input.len() > self.worker.shared.configs.current().query_limit {
+                        tracing::warn!(
+                            client = client.id,
+                            "closed: it sends too much while it is blocked (client-query-buffer-limit)"
+                        );
+                        return Poll::Ready(Ending::Closed);
+                    }
                 }
+            }
+            if rounds == ROUNDS {
+                // To be polled again when the driver has looked at all sockets. One that wakes itself would be before it.
+                return pin!(tokio::task::yield_now()).poll(cx).map(|()| Ending::Closed);
             }
             if self.has_more && self.suspended.is_none() {
                 self.carry_on(cx);
+                rounds += 1;
                 continue;
             }
             match self.poll_read(cx) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ending::Closed),
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(_)) => rounds += 1,
                 Poll::Pending if self.worker.shared.is_stopping() && self.suspended.is_none() => {
                     return Poll::Ready(Ending::Closed);
                 }
@@ -207,7 +227,10 @@ impl Connection {
                 }
             }
             Some(Suspended::Later(mut future)) => match future.as_mut().poll(cx) {
-                Poll::Ready(answer) => self.answer(&answer),
+                Poll::Ready(answer) => {
+                    self.session.client.set(Mark::Blocked, false);
+                    self.answer(&answer);
+                }
                 Poll::Pending => {
                     self.suspended = Some(Suspended::Later(future));
                     return Poll::Pending;
@@ -220,8 +243,10 @@ impl Connection {
 
     /// An answer that comes after its command.
     fn answer(&mut self, answer: &[u8]) {
-        if self.session.replies == crate::server::session::Replies::On {
-            self.unsent.bytes.extend_from_slice(answer);
+        match self.session.replies {
+            Replies::On => self.unsent.bytes.extend_from_slice(answer),
+            Replies::Skip => self.session.replies = Replies::On,
+            Replies::Off | Replies::SkipNext => {}
         }
     }
 }

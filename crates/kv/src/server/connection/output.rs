@@ -47,8 +47,14 @@ impl Connection {
             }
         }
         if let Some(rest) = output.get(sent..).filter(|rest| !rest.is_empty()) {
-            self.unsent.bytes.extend_from_slice(rest);
-            let (client, unsent) = (&self.session.client, self.unsent.bytes.len());
+            // Much is taken as it is: a copy would need as much memory once more.
+            if rest.len() > OUTPUT_KEPT && self.unsent.bytes.is_empty() {
+                let bytes = std::mem::replace(output, Vec::with_capacity(OUTPUT));
+                self.unsent = Unsent { bytes, sent };
+            } else {
+                self.unsent.bytes.extend_from_slice(rest);
+            }
+            let (client, unsent) = (&self.session.client, self.unsent.bytes.len() - self.unsent.sent);
             client.unsent.store(unsent, Relaxed);
             let limit = executor.config.output_limit(client.kind());
             if limit.hard > 0 && unsent > limit.hard {
