@@ -57,6 +57,8 @@ enum Subject {
     Proxy,
     /// The cache server against Redis, and TCP balancing against HAProxy
     Kv,
+    /// TCP balancing alone
+    Tcp,
 }
 
 /// Builds, takes its place on the client's cores, measures, prints.
@@ -70,11 +72,11 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let own = env::current_exe().map_err(|error| error.to_string())?;
     let binaries = own.parent().unwrap_or(Path::new(".")).to_path_buf();
     let rounds = options.rounds.unwrap_or(if options.quick { 2 } else { 5 });
-    if options.subject == Subject::Kv {
+    if options.subject != Subject::Proxy {
         if !options.only.is_empty() || options.json.is_some() {
-            return Err("--only and --json are for the proxy's table; `bench kv` has all its rows".to_owned());
+            return Err("--only and --json are for the proxy's table; the others have all their rows".to_owned());
         }
-        return kv::run(kv::Plan { rounds, quick: options.quick }, &cores, &binaries, &load_before);
+        return kv::run(kv::Plan { rounds, quick: options.quick, caches: options.subject == Subject::Kv }, &cores, &binaries, &load_before);
     }
     let directory = TempDir::new();
     let origins =

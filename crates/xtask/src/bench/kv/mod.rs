@@ -31,6 +31,8 @@ pub(super) struct Plan {
     pub(super) rounds: u32,
     /// Short runs, to see that it works.
     pub(super) quick: bool,
+    /// The caches as well, not only the balancers.
+    pub(super) caches: bool,
 }
 
 /// Measures and prints.
@@ -38,7 +40,9 @@ pub(super) fn run(plan: Plan, cores: &Cores, binaries: &Path, load_before: &str)
     let benchmark = Benchmark::find()?;
     let bench = Bench { plan, cores, binaries: binaries.to_path_buf(), directory: TempDir::new(), benchmark };
     let mut table = Table::default();
-    bench.caches(&mut table);
+    if plan.caches {
+        bench.caches(&mut table);
+    }
     bench.balancers(&mut table);
     print!("{}", table.markdown(plan, load_before));
     Ok(())

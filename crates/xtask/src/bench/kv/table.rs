@@ -34,7 +34,9 @@ impl Table {
             plan.rounds,
         );
         for (balanced, programs) in [(false, &self.caches), (true, &self.balancers)] {
-            self.part(&mut text, balanced, programs);
+            if !programs.is_empty() {
+                self.part(&mut text, balanced, programs);
+            }
         }
         for failure in &self.failures {
             let _ = write!(text, "\nFailed: {failure}\n");
@@ -96,7 +98,7 @@ mod tests {
             table.add(figure, 0, own);
             table.add(figure, 1, peer);
         }
-        let text = table.markdown(Plan { rounds: 1, quick: true }, "0.1");
+        let text = table.markdown(Plan { rounds: 1, quick: true, caches: true }, "0.1");
         assert!(text.contains("| GET requests/s, pipeline 1 | 110k (110k – 110k) | 100k (100k – 100k) | 1.10 | ≥ 1.00 | PASS |"), "{text}");
         assert!(text.contains("| 1.10 | ≤ 1.00 | miss |"), "{text}");
         assert!(text.contains("| 0.50 | ≤ 1.00 | PASS |"), "{text}");
