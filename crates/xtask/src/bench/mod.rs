@@ -74,9 +74,16 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let rounds = options.rounds.unwrap_or(if options.quick { 2 } else { 5 });
     if options.subject != Subject::Proxy {
         if !options.only.is_empty() || options.json.is_some() {
-            return Err("--only and --json are for the proxy's table; the others have all their rows".to_owned());
+            return Err(
+                "--only and --json are for the proxy's table; the others have all their rows".to_owned()
+            );
         }
-        return kv::run(kv::Plan { rounds, quick: options.quick, caches: options.subject == Subject::Kv }, &cores, &binaries, &load_before);
+        return kv::run(
+            kv::Plan { rounds, quick: options.quick, caches: options.subject == Subject::Kv },
+            &cores,
+            &binaries,
+            &load_before,
+        );
     }
     let directory = TempDir::new();
     let origins =
