@@ -242,7 +242,7 @@ impl<'s> Keyspace<'s> {
         value
     }
 
-    /// Deletes a key; whether there was one. Large values are left to [`Keyspace::garbage`].
+    /// Deletes a key; whether there was one. Large values are left to the garbage of the shard.
     pub fn delete(&mut self, key: &[u8]) -> bool {
         let (shard, id) = self.find(key);
         let (Some(shard), Some(id)) = (shard, id) else { return false };
