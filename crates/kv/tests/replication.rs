@@ -320,7 +320,7 @@ fn a_primary_that_stops_lets_its_replicas_have_everything() {
 /// Time between the answer to a write and its being seen at a replica, while others write as well.
 /// `cargo test --release -p evenkeel-kv --test replication -- --ignored --nocapture staleness`
 #[test]
-#[ignore = "a measurement"]
+#[ignore = "a measurement: cargo test --release -p evenkeel-kv --test replication -- --ignored --nocapture staleness"]
 fn staleness() {
     for load in [0, 1, 4] {
         let primary = Node::start(&["--threads", "1"]);

@@ -234,7 +234,7 @@ fn redis_loads_what_we_save_and_we_load_what_redis_saves() {
 /// How long commands wait while a million keys are saved: `took` and `longest_hold` are in the log.
 /// `cargo test --release -p evenkeel-kv --test snapshot -- --ignored --nocapture a_million`
 #[test]
-#[ignore = "a measurement"]
+#[ignore = "a measurement: cargo test --release -p evenkeel-kv --test snapshot -- --ignored --nocapture a_million"]
 fn a_million_keys_are_saved_while_clients_go_on() {
     for threads in ["1", "2"] {
         let directory = Directory::new();

@@ -15,6 +15,7 @@ mod lists;
 mod scan;
 mod sets;
 mod settings;
+mod several;
 mod sorted_sets;
 mod strings;
 mod table;

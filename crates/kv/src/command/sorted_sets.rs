@@ -11,8 +11,7 @@ mod scan;
 mod tests;
 
 use crate::command::{Flags, Keys, Spec};
-use crate::error::Error;
-use crate::resp::{Args, Protocol, Reply};
+use crate::resp::{Protocol, Reply};
 
 pub(super) const COMMANDS: &[Spec] = {
     const READ: Flags = Flags::READ;
@@ -97,10 +96,4 @@ fn write_each<M: AsRef<[u8]>>(reply: &mut Reply<'_>, members: impl Iterator<Item
         reply.bulk(member.as_ref());
         reply.double(score);
     }
-}
-
-/// The word at `index` as a number of at least `least`; `error` otherwise.
-fn number(args: &Args<'_>, index: usize, least: i64, error: Error) -> Result<usize, Error> {
-    let number = args.integer(index).ok().filter(|number| *number >= least);
-    number.and_then(|number| usize::try_from(number).ok()).ok_or(error)
 }

@@ -98,6 +98,27 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Runs commands one after the other and compares each answer.
+    pub(crate) fn check(&mut self, table: &[(&str, &str)]) {
+        for (line, answer) in table {
+            assert_eq!(self.run(line), *answer, "{line}");
+        }
+    }
+
+    /// The commands that the last one became for replicas, if it changed anything.
+    pub(crate) fn told(&self) -> Vec<String> {
+        match &self.effect {
+            _ if self.changes == 0 => Vec::new(),
+            Effect::Same => vec!["the same".to_owned()],
+            Effect::Instead(commands) => {
+                let line = |words: &Vec<Vec<u8>>| words.join(&b' ').escape_ascii().to_string();
+                commands.iter().map(line).collect()
+            }
+        }
+    }
+}
+
 /// One answer, compactly.
 pub(crate) fn printed(answer: &[u8]) -> String {
     let (text, rest) = one(answer);

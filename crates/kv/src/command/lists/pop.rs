@@ -3,6 +3,7 @@
 use crate::command::Context;
 use crate::command::blocking::{deadline, wait};
 use crate::command::lists::end;
+use crate::command::several::{Several, number};
 use crate::error::Error;
 use crate::resp::{Args, Reply};
 use crate::store::{Edited, End, List};
@@ -29,7 +30,7 @@ pub(super) fn brpop(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Repl
 
 /// `LMPOP numkeys key [key …] LEFT | RIGHT [COUNT count]`
 pub(super) fn lmpop(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), Error> {
-    if !Several::parse(args)?.pop(context, reply)? {
+    if !Several::parse(args, end)?.pop(context, reply)? {
         reply.null_array();
     }
     Ok(())
@@ -37,7 +38,7 @@ pub(super) fn lmpop(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Repl
 
 /// `BLMPOP timeout numkeys key [key …] LEFT | RIGHT [COUNT count]`
 pub(super) fn blmpop(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), Error> {
-    let several = Several::parse(&args.from(1))?;
+    let several = Several::parse(&args.from(1), end)?;
     let until = deadline(context, args.at(1))?;
     if !several.pop(context, reply)? {
         wait(context, until, true);
@@ -86,30 +87,7 @@ fn pop_or_wait(
     Ok(())
 }
 
-/// What `LMPOP` is told.
-struct Several<'a> {
-    keys: Vec<&'a [u8]>,
-    end: End,
-    count: usize,
-}
-
-impl<'a> Several<'a> {
-    /// `args`: the number of keys follows a word that does not matter.
-    fn parse(args: &Args<'a>) -> Result<Self, Error> {
-        let keys = number(args, 1, 1, NO_KEYS)?;
-        let at = keys.saturating_add(2);
-        let end = end(args.get(at).ok_or(Error::SYNTAX)?)?;
-        let count = match args.len() - at {
-            1 => 1,
-            3.. if args.is(at + 1, "COUNT") => number(args, at + 2, 1, NO_COUNT)?,
-            _ => return Err(Error::SYNTAX),
-        };
-        if args.len() > at + 3 {
-            return Err(Error::SYNTAX);
-        }
-        Ok(Self { keys: args.from(2).iter().take(keys).collect(), end, count })
-    }
-
+impl Several<'_, End> {
     /// Pops from the first key that has something, and answers that; whether there was one.
     fn pop(&self, context: &mut Context<'_>, reply: &mut Reply<'_>) -> Result<bool, Error> {
         for key in &self.keys {
@@ -170,12 +148,4 @@ fn take(
     })
 }
 
-/// The word as a number of at least `least`.
-fn number(args: &Args<'_>, at: usize, least: usize, error: Error) -> Result<usize, Error> {
-    let number = args.integer(at).ok().and_then(|number| usize::try_from(number).ok());
-    number.filter(|number| *number >= least).ok_or(error)
-}
-
 const NOT_POSITIVE: Error = Error::new("ERR value is out of range, must be positive");
-const NO_KEYS: Error = Error::new("ERR numkeys should be greater than 0");
-const NO_COUNT: Error = Error::new("ERR count should be greater than 0");

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::command::Context;
-use crate::command::sorted_sets::{number, range::store, write};
+use crate::command::several::number;
+use crate::command::sorted_sets::{range::store, write};
 use crate::error::Error;
 use crate::resp::{Args, Reply};
 use crate::store::{Keyspace, Member, Set, SortedSet, Value};

@@ -2,7 +2,8 @@
 
 use crate::command::Context;
 use crate::command::blocking::{deadline, wait};
-use crate::command::sorted_sets::{number, write, write_each, write_pairs};
+use crate::command::several::{Several, number};
+use crate::command::sorted_sets::{write, write_each, write_pairs};
 use crate::error::Error;
 use crate::resp::{Args, Reply};
 use crate::store::{Edited, Keyspace, Ranked, SortedSet};
@@ -52,7 +53,7 @@ pub(super) fn bzpopmax(
 
 /// `ZMPOP numkeys key [key …] MIN | MAX [COUNT count]`
 pub(super) fn zmpop(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), Error> {
-    let several = Several::parse(args)?;
+    let several = Several::parse(args, End::named)?;
     if !several.pop(context, reply)? {
         reply.null_array();
     }
@@ -61,7 +62,7 @@ pub(super) fn zmpop(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Repl
 
 /// `BZMPOP timeout numkeys key [key …] MIN | MAX [COUNT count]`
 pub(super) fn bzmpop(context: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), Error> {
-    let several = Several::parse(&args.from(1))?;
+    let several = Several::parse(&args.from(1), End::named)?;
     let until = deadline(context, args.at(1))?;
     if !several.pop(context, reply)? {
         wait(context, until, true);
@@ -119,34 +120,7 @@ fn await_one(
     Ok(())
 }
 
-/// What `ZMPOP` is told.
-struct Several<'a> {
-    keys: Vec<&'a [u8]>,
-    end: End,
-    count: usize,
-}
-
-impl<'a> Several<'a> {
-    /// `args`: the number of keys follows a word that does not matter.
-    fn parse(args: &Args<'a>) -> Result<Self, Error> {
-        let keys = number(args, 1, 1, NO_KEYS)?;
-        let at = keys.saturating_add(2);
-        let end = match () {
-            () if args.is(at, "MIN") => End::Lowest,
-            () if args.is(at, "MAX") => End::Highest,
-            () => return Err(Error::SYNTAX),
-        };
-        let (mut count, mut next) = (1, at + 1);
-        if args.is(next, "COUNT") && next + 1 < args.len() {
-            count = number(args, next + 1, 1, NO_COUNT)?;
-            next += 2;
-        }
-        if next < args.len() {
-            return Err(Error::SYNTAX);
-        }
-        Ok(Self { keys: args.from(2).iter().take(keys).collect(), end, count })
-    }
-
+impl Several<'_, End> {
     /// Pops from the first key that has something, and answers that; whether there was one.
     fn pop(&self, context: &mut Context<'_>, reply: &mut Reply<'_>) -> Result<bool, Error> {
         for key in &self.keys {
@@ -168,6 +142,14 @@ impl<'a> Several<'a> {
 }
 
 impl End {
+    fn named(word: &[u8]) -> Result<Self, Error> {
+        match word {
+            _ if word.eq_ignore_ascii_case(b"MIN") => Ok(Self::Lowest),
+            _ if word.eq_ignore_ascii_case(b"MAX") => Ok(Self::Highest),
+            _ => Err(Error::SYNTAX),
+        }
+    }
+
     /// The command that takes from this end.
     fn command(self) -> &'static [u8] {
         match self {
@@ -198,5 +180,3 @@ fn pop(
 }
 
 const NOT_POSITIVE: Error = Error::new("ERR value is out of range, must be positive");
-const NO_KEYS: Error = Error::new("ERR numkeys should be greater than 0");
-const NO_COUNT: Error = Error::new("ERR count should be greater than 0");
