@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::program::find;
 
@@ -76,7 +76,18 @@ fn rate(csv: &str) -> Option<f64> {
 }
 
 /// Sets distinct keys of the given lengths, named as `redis-benchmark` names them.
-pub(super) fn fill(address: SocketAddr, keys: usize, key: usize, value: usize) -> Result<(), String> {
+///
+/// With `due`, all of them expire at that time.
+pub(super) fn fill(
+    address: SocketAddr,
+    keys: usize,
+    key: usize,
+    value: usize,
+    due: Option<SystemTime>,
+) -> Result<(), String> {
+    let due = due.and_then(|due| due.duration_since(UNIX_EPOCH).ok()).map(|due| due.as_millis().to_string());
+    let words = if due.is_some() { 5 } else { 3 };
+    let expiry = due.map(|due| format!("$4\r\nPXAT\r\n${}\r\n{due}\r\n", due.len())).unwrap_or_default();
     let fill = || {
         let mut answers = TcpStream::connect(address)?;
         answers.set_read_timeout(Some(Duration::from_secs(60)))?;
@@ -85,8 +96,8 @@ pub(super) fn fill(address: SocketAddr, keys: usize, key: usize, value: usize) -
         let digits = key.saturating_sub(b"key:".len());
         let sender = thread::spawn(move || {
             for number in 0..keys {
-                write!(requests, "*3\r\n$3\r\nSET\r\n${key}\r\nkey:{number:0>digits$}\r\n")?;
-                write!(requests, "${}\r\n{value}\r\n", value.len())?;
+                write!(requests, "*{words}\r\n$3\r\nSET\r\n${key}\r\nkey:{number:0>digits$}\r\n")?;
+                write!(requests, "${}\r\n{value}\r\n{expiry}", value.len())?;
             }
             requests.flush()
         });
