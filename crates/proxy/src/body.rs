@@ -20,7 +20,7 @@ const SMALLEST_WINDOW: usize = 16 * 1024;
 /// What the kernel may hold of a large body that the network has not taken.
 const UNSENT: u32 = 256 * 1024;
 /// The size of a worker's read buffer.
-pub(crate) const LARGEST_WINDOW: usize = 512 * 1024;
+pub(crate) const LARGEST_WINDOW: usize = 128 * 1024;
 
 /// One direction of an exchange.
 pub(crate) struct Relay {

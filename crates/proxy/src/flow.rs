@@ -10,11 +10,10 @@ use evenkeel_net::Stream;
 
 use crate::turn::{TURN, end_turn};
 
-/// How much is read at once at first, at least, and at most. What flows is moved in larger pieces, which costs less
-/// CPU per byte; what is kept for a slow receiver in smaller ones.
+/// How much is read at once: what flows in larger pieces, which costs less CPU per byte; what is kept for a slow
+/// receiver in smaller ones.
 const WINDOW: usize = 64 * 1024;
 const SMALLEST_WINDOW: usize = 16 * 1024;
-const LARGEST_WINDOW: usize = 256 * 1024;
 
 /// One direction.
 pub(crate) struct Flow {
@@ -122,7 +121,7 @@ impl Flow {
             self.kept.extend_from_slice(bytes.get(taken..).unwrap_or_default());
             self.window = SMALLEST_WINDOW;
         } else if read == self.window {
-            self.window = (self.window * 2).min(LARGEST_WINDOW);
+            self.window = (self.window * 2).min(WINDOW);
         }
         Poll::Ready(Ok(()))
     }
@@ -165,7 +164,7 @@ mod tests {
             while let Ok(taken) = to.try_write(&[0; 4096]) {
                 stuffed += taken;
             }
-            let mut buffer = vec![0; LARGEST_WINDOW];
+            let mut buffer = vec![0; WINDOW];
             let mut flow = Flow::new();
             sender.try_write(b"hello").unwrap();
             std::future::poll_fn(|cx| from.poll_read_ready(cx)).await.unwrap();

@@ -3,8 +3,8 @@
 use std::pin::pin;
 use std::task::Context;
 
-/// Bytes moved in one direction before all others have their turn.
-pub(crate) const TURN: u64 = 256 * 1024;
+/// Bytes moved in one direction before all others have their turn: what waits beside n bulk flows waits for n turns.
+pub(crate) const TURN: u64 = 64 * 1024;
 
 /// Has the task polled again once every other one and the sockets had their turn; it then returns `Pending`. Woken
 /// directly it would be in the run queue at once, and the runtime looks at the sockets only when that is empty, or

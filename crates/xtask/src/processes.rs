@@ -106,6 +106,13 @@ impl Drop for Running {
     }
 }
 
+/// User and system time of the children of this process that have ended and been waited for.
+pub(crate) fn ended_children_cpu() -> Duration {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks = parse_stat(&text).map_or(0, |stat| stat.ended_children);
+    Duration::from_secs_f64(ticks as f64 / clock_ticks())
+}
+
 fn signal(name: &str, pid: u32) {
     let mut kill = Command::new("kill");
     let _ = kill.arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
@@ -117,6 +124,7 @@ struct Stat {
     pid: u32,
     parent: u32,
     ticks: u64,
+    ended_children: u64,
 }
 
 /// A process and its descendants.
@@ -136,12 +144,17 @@ fn tree(root: u32) -> Vec<Stat> {
     found
 }
 
-/// Fields 1, 4, 14 and 15 of proc(5); the second one is a name in parentheses that may have any character.
+/// Fields 1, 4, and 14 to 17 of proc(5); the second one is a name in parentheses that may have any character.
 fn parse_stat(text: &str) -> Option<Stat> {
     let (pid, rest) = text.split_once(" (")?;
     let fields: Vec<&str> = rest.rsplit_once(") ")?.1.split(' ').collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    Some(Stat { pid: pid.parse().ok()?, parent: number(1)? as u32, ticks: number(11)? + number(12)? })
+    Some(Stat {
+        pid: pid.parse().ok()?,
+        parent: number(1)? as u32,
+        ticks: number(11)? + number(12)?,
+        ended_children: number(13)? + number(14)?,
+    })
 }
 
 /// Clock ticks per second, the unit of `/proc/PID/stat`.
@@ -157,7 +170,7 @@ mod tests {
     #[test]
     fn stat_is_read_past_any_name() {
         let text = "42 (a) b (c) S 7 42 42 0 -1 4194560 1 2 3 4 250 50 9 9 20 0 1 0 100 1 2";
-        assert_eq!(parse_stat(text), Some(Stat { pid: 42, parent: 7, ticks: 300 }));
+        assert_eq!(parse_stat(text), Some(Stat { pid: 42, parent: 7, ticks: 300, ended_children: 18 }));
         assert_eq!(parse_stat(""), None);
     }
 

@@ -12,6 +12,8 @@ pub(super) enum Figure {
     Rate(&'static str, u32),
     /// CPU µs of the server per request.
     Cpu(&'static str, u32),
+    /// Percent of its core that the client of a run without pipelining was busy: at 100 the rate is the client's.
+    Client(&'static str),
     /// Bytes per key of 64 bytes with a value of 64.
     Memory64,
     /// Bytes per key of 16 bytes with a value of 64.
@@ -43,6 +45,9 @@ impl Figure {
             Self::Cpu(test, pipeline) => {
                 format!("{} CPU µs per request, pipeline {pipeline}", test.to_uppercase())
             }
+            Self::Client(test) => {
+                format!("{}: % of a core that the client is busy, pipeline 1", test.to_uppercase())
+            }
             Self::Memory64 => "bytes per key: 64-byte key, 64-byte value".to_owned(),
             Self::Memory16 => "bytes per key: 16-byte key, 64-byte value".to_owned(),
             Self::Idle => "bytes per idle connection".to_owned(),
@@ -67,6 +72,11 @@ impl Figure {
     /// Whether values of 1 MiB are asked for.
     pub(super) fn is_large(self) -> bool {
         matches!(self, Self::BalancedMebibyte | Self::BalancedBeside)
+    }
+
+    /// Whether it says how the others came about, and is nobody's merit.
+    pub(super) fn is_circumstance(self) -> bool {
+        matches!(self, Self::Client(_) | Self::QuietLongest)
     }
 
     /// Whether more is better.

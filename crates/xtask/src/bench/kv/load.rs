@@ -5,9 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::super::program::find;
+use crate::processes::ended_children_cpu;
 
 /// The key that `redis-benchmark` uses when keys are not drawn.
 pub(super) const BENCHMARK_KEY: &[u8] = b"key:__rand_int__";
@@ -38,8 +39,8 @@ impl Benchmark {
         })
     }
 
-    /// Runs one test; requests per second.
-    pub(super) fn run(&self, address: SocketAddr, run: Run<'_>) -> Result<f64, String> {
+    /// Runs one test; requests per second, and how busy it was itself, in cores.
+    pub(super) fn run(&self, address: SocketAddr, run: Run<'_>) -> Result<(f64, f64), String> {
         let Run { test, draws, clients, pipeline, requests } = run;
         let mut command = Command::new(&self.0);
         command.args([
@@ -62,9 +63,12 @@ impl Benchmark {
         if draws {
             command.args(["-r", &DRAWN.to_string()]);
         }
+        let (before, started) = (ended_children_cpu(), Instant::now());
         let output = command.output().map_err(|error| format!("redis-benchmark: {error}"))?;
+        let busy = (ended_children_cpu() - before).as_secs_f64() / started.elapsed().as_secs_f64();
         let text = String::from_utf8_lossy(&output.stdout);
         rate(&text)
+            .map(|rate| (rate, busy))
             .ok_or_else(|| format!("redis-benchmark said: {text}{}", String::from_utf8_lossy(&output.stderr)))
     }
 }

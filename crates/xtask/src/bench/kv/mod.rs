@@ -87,8 +87,11 @@ impl Bench<'_> {
                             self.plan.rounds
                         );
                         match self.cache_run(cache, test, pipeline) {
-                            Ok((rate, cpu)) => {
+                            Ok((rate, cpu, busy)) => {
                                 table.add(Figure::Rate(test, pipeline), place, rate);
+                                if pipeline == 1 {
+                                    table.add(Figure::Client(test), place, busy * 100.0);
+                                }
                                 table.add(Figure::Cpu(test, pipeline), place, cpu);
                             }
                             Err(problem) => {
@@ -120,17 +123,17 @@ impl Bench<'_> {
         }
     }
 
-    /// Requests per second, and CPU µs of the server per request.
-    fn cache_run(&self, cache: &Cache, test: &str, pipeline: u32) -> Result<(f64, f64), String> {
+    /// Requests per second, CPU µs of the server per request, and how busy the client was.
+    fn cache_run(&self, cache: &Cache, test: &str, pipeline: u32) -> Result<(f64, f64, f64), String> {
         let server = cache.start(&self.cores.proxy, &self.directory.join("cache"))?;
         let requests = self.requests(pipeline);
         let run = Run { test, draws: true, clients: CLIENTS, pipeline, requests };
         load::fill(server.address, DRAWN, DRAWN_KEY, 64, None)?;
         self.benchmark.run(server.address, Run { requests: requests / 10, ..run })?;
         let before = server.process.cpu();
-        let rate = self.benchmark.run(server.address, run)?;
+        let (rate, busy) = self.benchmark.run(server.address, run)?;
         let cpu = server.process.cpu().saturating_sub(before);
-        Ok((rate, cpu.as_secs_f64() * 1e6 / requests as f64))
+        Ok((rate, cpu.as_secs_f64() * 1e6 / requests as f64, busy))
     }
 
     /// Bytes of resident memory that each key adds.
