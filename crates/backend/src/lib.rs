@@ -3,7 +3,7 @@
 //! It has what a balancer has to cope with in real services: a database behind a bounded pool, a cache before it
 //! that may be away, a latency distribution, a limit on what it serves at once, a start-up phase in which it is
 //! not ready, and faults that are switched on and off at run time (`/chaos`). The binary `toy-backend` is a thin
-//! shell around [`Server`]; demos, experiments and tests run the same server inside their own process:
+//! shell ([`Program`]) around [`Server`]; demos, experiments and tests run the same server inside their own process:
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -26,6 +26,7 @@ mod chaos;
 mod database;
 mod latency;
 mod options;
+mod program;
 mod random;
 mod routes;
 mod server;
@@ -35,4 +36,5 @@ pub use crate::cache::{
 };
 pub use crate::latency::{Latency, LatencyError};
 pub use crate::options::Options;
+pub use crate::program::Program;
 pub use crate::server::{Ending, Ready, Server};

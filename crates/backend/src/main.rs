@@ -1,87 +1,9 @@
-//! The binary `toy-backend`: flags, signals and exit codes around `evenkeel_backend::Server`.
+//! The binary `toy-backend`.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use evenkeel_backend::{Ending, Options, Server};
-use tokio::runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
-/// An HTTP service over SQLite that is worth balancing: /items, /bytes, /delay, /stream, /echo, and /chaos to make
-/// it slow, failing, hanging or dead while it runs
-///
-/// Prints `toy-backend NAME listening on ADDR` once it listens. TERM and INT stop it gracefully, a second one at
-/// once. Exit codes: 0 after a graceful stop, 1 when it could not start, 2 for flags that are wrong, 9 after
-/// /chaos?mode=dead.
-#[derive(Parser)]
-#[command(name = "toy-backend", version)]
-struct Flags {
-    #[command(flatten)]
-    options: Options,
-}
 
 fn main() -> ExitCode {
-    let options = Flags::parse().options;
-    let outcome = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .and_then(|runtime| runtime.block_on(serve(options)));
-    match outcome {
-        Ok(Ending::Stopped) => ExitCode::SUCCESS,
-        Ok(Ending::Died) => ExitCode::from(9),
-        Err(error) => {
-            eprintln!("toy-backend: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn serve(options: Options) -> io::Result<Ending> {
-    let name = options.name.clone();
-    let cache = options.cache.as_ref().map(|cache| cache.url.clone());
-    let mut signals = Signals::listen()?;
-    let server = Server::bind(options).await?;
-    // A closed standard output is no reason not to serve.
-    let _ = writeln!(io::stdout(), "toy-backend {name} listening on {}", server.local_addr());
-    if let (Some(mut states), Some(url)) = (server.cache(), cache) {
-        tokio::spawn(async move {
-            while let Some(state) = states.changed().await {
-                eprintln!("toy-backend: the cache {url} {state}");
-            }
-        });
-    }
-    let ready = server.ready();
-    tokio::spawn(async move {
-        if let Err(error) = ready.wait().await {
-            eprintln!("toy-backend: {error}");
-        }
-    });
-    let shutdown = async move {
-        signals.next().await;
-        tokio::spawn(async move {
-            signals.next().await;
-            std::process::exit(1);
-        });
-    };
-    server.run(shutdown).await
-}
-
-/// TERM and INT, both of which ask to stop.
-struct Signals {
-    term: Signal,
-    int: Signal,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Signals> {
-        Ok(Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
-        }
-    }
+    evenkeel_backend::Program::parse().run()
 }

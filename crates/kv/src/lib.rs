@@ -16,7 +16,9 @@ pub mod resp;
 pub mod store;
 
 mod options;
+mod program;
 mod server;
 
 pub use options::Options;
+pub use program::Program;
 pub use server::{Meter, Server};

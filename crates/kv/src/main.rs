@@ -1,103 +1,13 @@
-//! The binary `evenkeel-kv`: flags, signals, log and exit codes around `evenkeel_kv::Server`.
+//! The binary `evenkeel-kv`.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
-use evenkeel_kv::{Options, Server};
-use tokio::runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::level_filters::LevelFilter;
+use clap::Parser;
 
 /// Gives idle memory back to the system, and has the size classes that `maxmemory` counts by.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// A cache server that Redis clients accept
-///
-/// Prints `evenkeel-kv listening on ADDR` once it listens, and logs to standard error. TERM and INT stop it gracefully, a
-/// second one at once. Exit codes: 0 after a graceful stop, 1 when it could not start or not save its last snapshot, 2 for
-/// flags that are wrong.
-#[derive(Parser)]
-#[command(name = "evenkeel-kv", version)]
-struct Flags {
-    #[command(flatten)]
-    options: Options,
-    /// How the log is written
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, or off
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    log_level: LevelFilter,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum LogFormat {
-    /// For people
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
 fn main() -> ExitCode {
-    let flags = Flags::parse();
-    log(flags.log_format, flags.log_level);
-    let outcome = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .and_then(|runtime| runtime.block_on(serve(flags.options)));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("evenkeel-kv: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn log(format: LogFormat, level: LevelFilter) {
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(io::stderr);
-    match format {
-        LogFormat::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
-}
-
-async fn serve(options: Options) -> io::Result<()> {
-    let mut signals = Signals::listen()?;
-    let server = Server::bind(options)?;
-    // A closed standard output is no reason not to serve.
-    let mut out = io::stdout();
-    let _ = writeln!(out, "evenkeel-kv listening on {}", server.local_addr());
-    if let Some(address) = server.metrics_addr() {
-        let _ = writeln!(out, "evenkeel-kv metrics on http://{address}/metrics");
-    }
-    let shutdown = async move {
-        signals.next().await;
-        tracing::info!("stopping");
-        tokio::spawn(async move {
-            signals.next().await;
-            std::process::exit(1);
-        });
-    };
-    server.run(shutdown).await
-}
-
-/// TERM and INT, both of which ask to stop.
-struct Signals {
-    term: Signal,
-    int: Signal,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
-        }
-    }
+    evenkeel_kv::Program::parse().run()
 }

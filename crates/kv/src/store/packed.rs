@@ -372,7 +372,7 @@ mod tests {
         assert!(row.iter().map(<[u8]>::len).eq(lengths));
         assert!(row.iter().rev().map(<[u8]>::len).eq(lengths.into_iter().rev()));
         assert_eq!(row.iter().len(), lengths.len());
-        assert_eq!(row.used(), lengths.iter().map(|length| Packed::size(*length)).sum());
+        assert_eq!(row.used(), lengths.iter().map(|length| Packed::size(*length)).sum::<usize>());
     }
 
     #[test]

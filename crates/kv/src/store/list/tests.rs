@@ -111,8 +111,8 @@ fn check(list: &List, model: &Model) {
         assert!(chunk.len() == 1 || chunk.used() <= Packed::MOST, "{} in {}", chunk.used(), chunk.len());
         assert_eq!(chunk.iter().count(), chunk.len());
     }
-    assert_eq!(list.used(), model.iter().map(|element| Packed::size(element.len())).sum());
-    assert_eq!(list.buffers, list.chunks.iter().map(Packed::heap).sum());
+    assert_eq!(list.used(), model.iter().map(|element| Packed::size(element.len())).sum::<usize>());
+    assert_eq!(list.buffers, list.chunks.iter().map(Packed::heap).sum::<usize>());
 }
 
 proptest! {
