@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{check, demo, explain, operate, output, proxy, run, status, top};
+use crate::{check, demo, explain, lab, load, operate, output, part, proxy, ready, run, status, top};
 
 /// A load balancer and reverse proxy for HTTP services
 #[derive(Debug, Parser)]
@@ -25,6 +25,12 @@ enum Action {
     Proxy(proxy::Arguments),
     /// Watch a whole cluster in this process, and break it: proxy, three backends, cache, clients
     Demo(demo::Arguments),
+    /// Measure what happens at scale, under failure and under load, on real parts; fails if a promise is broken
+    Lab(lab::Arguments),
+    /// Send requests at a rate and tell what became of them
+    Load(load::Arguments),
+    /// Ask a server whether it is ready, as the exit status; for health checks
+    Ready(ready::Arguments),
     /// Tell where a request goes and why: listener, route, upstream, endpoint
     Explain(explain::Arguments),
     /// Show how a running proxy is doing
@@ -39,6 +45,9 @@ enum Action {
     Weight(operate::Weight),
     /// Have a running proxy read its configuration file again
     Reload(operate::Reload),
+    /// A part of an experiment, in a process of its own that ends with the one that started it
+    #[command(hide = true)]
+    Part(Box<part::Arguments>),
 }
 
 /// Where a configuration is when nobody names one.
@@ -86,6 +95,10 @@ impl Command {
             Action::Check(file) => return check::check(&file),
             Action::Proxy(arguments) => return proxy::proxy(&arguments),
             Action::Demo(arguments) => return demo::demo(&arguments),
+            Action::Part(arguments) => return part::part(*arguments),
+            Action::Lab(arguments) => lab::lab(&arguments),
+            Action::Load(arguments) => load::load(&arguments),
+            Action::Ready(arguments) => ready::ready(&arguments),
             Action::Explain(arguments) => explain::explain(&arguments),
             Action::Status(arguments) => status::status(&arguments),
             Action::Top(arguments) => top::top(&arguments),

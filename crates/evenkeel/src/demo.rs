@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use evenkeel_lab::DemoOptions;
+use evenkeel_lab::demo::DemoOptions;
 
 /// How the demo is run.
 #[derive(Debug, Args)]
@@ -31,8 +31,8 @@ pub(crate) fn demo(arguments: &Arguments) -> ExitCode {
         ..DemoOptions::default()
     };
     match arguments.show_config {
-        true => evenkeel_lab::configuration(&options.cluster),
-        false => evenkeel_lab::demo(&options),
+        true => evenkeel_lab::demo::configuration(&options.cluster),
+        false => evenkeel_lab::demo::demo(&options),
     }
 }
 

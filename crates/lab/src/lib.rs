@@ -1,33 +1,16 @@
-//! The lab: real parts, started, loaded and broken in one process, so that what Evenkeel promises can be watched.
+//! The lab: real parts, started, loaded and broken, so that what Evenkeel promises can be watched and measured.
 //!
-//! [`demo`] is the command `evenkeel demo`. It is made of a [`Cluster`] (proxy, [`Toy`] backends and the
-//! [`CacheServer`] that they use through the proxy), a [`Load`] that judges it from outside, a [`Meter`] that reads
-//! what the proxy and the backends count, and a view of both.
+//! [`demo`] is the command `evenkeel demo`: a whole cluster in this process, to be looked at. The experiments of
+//! `evenkeel lab` ([`experiment`]) measure parts that are processes of their own ([`site`]) under an open-loop load
+//! ([`load`]), and write down what came out ([`report`]).
 
-mod cache;
-mod cluster;
-mod demo;
-mod events;
+pub mod demo;
+pub mod experiment;
 mod figures;
-mod guide;
-mod life;
-mod lines;
-mod load;
-mod meter;
+pub mod load;
 mod ports;
-mod savings;
+pub mod report;
 mod scratch;
-mod screen;
-mod toy;
-mod view;
+pub mod site;
 
-pub use cache::CacheServer;
-pub use cluster::{Cluster, ClusterOptions};
-pub use demo::{DemoOptions, configuration, demo};
-pub use guide::{Guide, Places, Try};
-pub use life::PartState;
-pub use load::{Load, LoadOptions, LoadReading};
-pub use meter::{EndpointReading, Light, Meter, Reading, Traffic};
 pub use ports::Ports;
-pub use savings::Savings;
-pub use toy::Toy;

@@ -14,7 +14,7 @@ impl Scratch {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         loop {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let path = env::temp_dir().join(format!("evenkeel-demo-{}-{number}", process::id()));
+            let path = env::temp_dir().join(format!("evenkeel-{}-{number}", process::id()));
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(Self(path)),
                 // A leftover of an earlier process with the same id is never shared.

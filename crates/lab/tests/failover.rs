@@ -6,8 +6,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use evenkeel_lab::{
-    Cluster, ClusterOptions, Guide, Load, LoadOptions, Meter, PartState, Ports, Reading, Savings,
+use evenkeel_lab::Ports;
+use evenkeel_lab::demo::{
+    Cluster, ClusterOptions, Guide, Load, LoadOptions, Meter, PartState, Reading, Savings,
 };
 use evenkeel_testkit::eventually;
 

@@ -9,11 +9,11 @@ use evenkeel_backend::{CacheOptions, CacheState, CacheUrlError, Latency, Options
 use evenkeel_control::{Control, Handle, Source, StartError};
 use tokio::time::{sleep, timeout};
 
-use crate::cache::CacheServer;
-use crate::guide::{Guide, Places};
+use crate::demo::cache::CacheServer;
+use crate::demo::guide::{Guide, Places};
+use crate::demo::toy::Toy;
 use crate::ports::{self, Ports, Reserved};
 use crate::scratch::Scratch;
-use crate::toy::Toy;
 
 /// The listener of the cluster's configuration.
 const LISTENER: &str = "web";

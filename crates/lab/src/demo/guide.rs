@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::cluster::UPSTREAM;
+use crate::demo::cluster::UPSTREAM;
 
 /// What a newcomer is told.
 #[derive(Debug, Clone)]

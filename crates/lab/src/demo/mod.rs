@@ -1,5 +1,18 @@
 //! The command `evenkeel demo`: a cluster, a load, a view, until it is told to stop.
 
+mod cache;
+mod cluster;
+mod events;
+mod guide;
+mod life;
+mod lines;
+mod load;
+mod meter;
+mod savings;
+mod screen;
+mod toy;
+mod view;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -8,16 +21,19 @@ use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::cluster::{Cluster, ClusterOptions};
-use crate::events::Events;
+use self::events::Events;
+use self::screen::Screen;
+use self::view::Scene;
 use crate::figures;
-use crate::guide::Guide;
-use crate::lines;
-use crate::load::{Load, LoadOptions, LoadReading};
-use crate::meter::{Meter, Reading};
-use crate::savings::Savings;
-use crate::screen::Screen;
-use crate::view::{self, Scene};
+
+pub use cache::CacheServer;
+pub use cluster::{Cluster, ClusterOptions};
+pub use guide::{Guide, Places, Try};
+pub use life::PartState;
+pub use load::{Load, LoadOptions, LoadReading};
+pub use meter::{EndpointReading, Light, Meter, Reading, Traffic};
+pub use savings::Savings;
+pub use toy::Toy;
 
 /// How often the live view is drawn.
 const DRAW: Duration = Duration::from_millis(500);
@@ -259,7 +275,6 @@ mod tests {
     use evenkeel_backend::CacheFigures;
 
     use super::*;
-    use crate::meter::{EndpointReading, Traffic};
 
     fn reading(requests: u64, retries: u64, total: CacheFigures) -> Reading {
         let before = CacheFigures::default();

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use tracing::Level;
 
-use crate::events::Happened;
+use crate::demo::events::Happened;
+use crate::demo::guide::Guide;
+use crate::demo::load::LoadReading;
+use crate::demo::meter::{EndpointReading, Light, Reading};
+use crate::demo::screen::{Line, Style};
 use crate::figures;
-use crate::guide::Guide;
-use crate::load::LoadReading;
-use crate::meter::{EndpointReading, Light, Reading};
-use crate::screen::{Line, Style};
 
 /// Columns of the table of endpoints before the curve.
 const TABLE: usize = 80;
@@ -171,9 +171,9 @@ mod tests {
     use evenkeel_backend::{CacheFigures, CacheState};
 
     use super::*;
-    use crate::guide::Places;
-    use crate::meter::Traffic;
-    use crate::savings::Savings;
+    use crate::demo::guide::Places;
+    use crate::demo::meter::Traffic;
+    use crate::demo::savings::Savings;
 
     fn screen(columns: usize, rows: usize) -> Vec<String> {
         let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));

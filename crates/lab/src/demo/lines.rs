@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::events::Happened;
+use crate::demo::events::Happened;
+use crate::demo::load::LoadReading;
+use crate::demo::meter::{EndpointReading, Reading};
+use crate::demo::savings::Savings;
 use crate::figures;
-use crate::load::LoadReading;
-use crate::meter::{EndpointReading, Reading};
-use crate::savings::Savings;
 
 /// How it goes, in one line.
 pub(crate) fn traffic(elapsed: Duration, reading: &Reading, load: Option<&LoadReading>) -> String {
@@ -61,7 +61,7 @@ mod tests {
     use evenkeel_backend::{CacheFigures, CacheState};
 
     use super::*;
-    use crate::meter::Traffic;
+    use crate::demo::meter::Traffic;
 
     #[test]
     fn a_line_says_how_it_goes() {

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use evenkeel_backend::{CacheFigures, CacheState};
 
-use crate::cache::CacheServer;
-use crate::life::PartState;
-use crate::meter::{EndpointReading, Light};
-use crate::toy::Toy;
+use crate::demo::cache::CacheServer;
+use crate::demo::life::PartState;
+use crate::demo::meter::{EndpointReading, Light};
+use crate::demo::toy::Toy;
 
 /// A cache at one moment, as the backends see it.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use evenkeel_backend::{CacheFigures, CacheMeter, CacheState, Options, Ready, Server};
 
-use crate::life::{Life, Part, PartState};
+use crate::demo::life::{Life, Part, PartState};
 
 /// A toy backend. It is stopped when dropped.
 #[derive(Debug)]

@@ -7,11 +7,11 @@ use evenkeel_backend::CacheFigures;
 use evenkeel_control::{EndpointStatus, Handle};
 use evenkeel_telemetry::{EndpointTotals, HistogramSnapshot, Totals};
 
-use crate::cache;
-use crate::cluster::{CACHE, Cluster, UPSTREAM};
-use crate::life::PartState;
-use crate::savings::{self, Savings};
-use crate::toy::Toy;
+use crate::demo::cache;
+use crate::demo::cluster::{CACHE, Cluster, UPSTREAM};
+use crate::demo::life::PartState;
+use crate::demo::savings::{self, Savings};
+use crate::demo::toy::Toy;
 
 /// Rates and quantiles are of this long.
 const WINDOW: Duration = Duration::from_secs(2);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use evenkeel_kv::{Meter, Options, Server};
 
-use crate::life::{Life, Part, PartState};
+use crate::demo::life::{Life, Part, PartState};
 
 /// Its name in the log and in the view.
 pub(crate) const NAME: &str = "cache";

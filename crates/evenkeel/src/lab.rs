@@ -1,0 +1,92 @@
+//! `evenkeel lab`: the experiments.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use evenkeel_lab::experiment::{Experiment, Progress, Setting};
+use evenkeel_lab::report::{self, Report};
+use evenkeel_lab::site::Site;
+
+use crate::output;
+
+/// Which experiment, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// What to measure
+    #[arg(value_enum, value_name = "EXPERIMENT")]
+    experiment: Word,
+    /// A minute at most for each instead of several
+    #[arg(long)]
+    quick: bool,
+    /// Seed of everything drawn by chance, to repeat a run
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Directory for the reports
+    #[arg(long, value_name = "DIR", default_value = "lab-reports")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Word {
+    /// What clients see of failures, without a proxy and with one
+    Availability,
+    /// One after the other
+    All,
+}
+
+/// Runs them and says what came out; fails if a promise was broken.
+pub(crate) fn lab(arguments: &Arguments) -> Result<ExitCode, String> {
+    let experiments: Vec<Experiment> =
+        Experiment::ALL.into_iter().filter(|experiment| arguments.experiment.takes(*experiment)).collect();
+    let setting = Setting { quick: arguments.quick, seed: arguments.seed };
+    let program = std::env::current_exe().map_err(|error| {
+        format!("the program does not know where it is: {error}; the parts are processes of it")
+    })?;
+    let mut reports = Vec::new();
+    for experiment in experiments {
+        let name = experiment.name();
+        let wrong = |error: io::Error| format!("{name}: {error}");
+        let site = Site::new(program.clone()).map_err(wrong)?;
+        let report = experiment.run(&site, &setting, &mut Said::new(name)).map_err(wrong)?;
+        let [page, _] = report.write(&arguments.out).map_err(wrong)?;
+        output::say(&format!("\n{report}\nReport: {}\n", page.display()))?;
+        reports.push(report);
+        // After each, so that it is there when a later one cannot be carried out.
+        if arguments.experiment == Word::All {
+            report::index(&arguments.out, &reports).map_err(wrong)?;
+        }
+    }
+    Ok(if reports.iter().all(Report::is_kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Word {
+    fn takes(self, experiment: Experiment) -> bool {
+        match self {
+            Self::All => true,
+            Self::Availability => experiment == Experiment::Availability,
+        }
+    }
+}
+
+/// Progress on standard error, so that standard output has the results alone.
+struct Said {
+    name: &'static str,
+    began: Instant,
+}
+
+impl Said {
+    fn new(name: &'static str) -> Self {
+        Self { name, began: Instant::now() }
+    }
+}
+
+impl Progress for Said {
+    fn say(&mut self, line: &str) {
+        let seconds = self.began.elapsed().as_secs();
+        // Nobody who does not listen needs to know.
+        let _ = writeln!(io::stderr(), "{} {seconds:>3} s  {line}", self.name);
+    }
+}

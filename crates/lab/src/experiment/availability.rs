@@ -1,0 +1,408 @@
+//! `evenkeel lab availability`: the same failures, at the same moments, without a proxy and behind one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use serde_json::json;
+
+use super::{Progress, Setting};
+use crate::figures::{count, duration};
+use crate::load::{Arrivals, Get, Load, Plan, Record, Step, Summary};
+use crate::report::{Axis, Block, Circumstances, Direction, Line, Mark, Plot, Promise, Report, Style, Table};
+use crate::site::{Configuration, Part, Site, ask};
+
+/// Requests per second to each of the two.
+const RATE: f64 = 200.0;
+/// A client gives up after this long.
+const TIMEOUT: Duration = Duration::from_secs(1);
+const PROBE_INTERVAL: Duration = Duration::from_millis(200);
+const PROBE_FALL: u32 = 2;
+const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
+/// How often is looked whether the endpoint is known to be down.
+const LOOK: Duration = Duration::from_millis(20);
+/// Before the first failure.
+const CALM: Duration = Duration::from_secs(1);
+
+/// A failure, and how it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    Kill,
+    Freeze,
+    Fails,
+    FailsUnseen,
+    Hang,
+}
+
+impl Failure {
+    const ALL: [Self; 5] = [Self::Kill, Self::Freeze, Self::Fails, Self::FailsUnseen, Self::Hang];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill -9",
+            Self::Freeze => "SIGSTOP",
+            Self::Fails => "fast 500s",
+            Self::FailsUnseen => "fast 500s, probes well",
+            Self::Hang => "hang",
+        }
+    }
+
+    /// Whether probes suffer too, so that they can find it.
+    fn is_seen_by_probes(self) -> bool {
+        self != Self::FailsUnseen
+    }
+
+    fn begin(self, part: &mut Part) -> io::Result<()> {
+        match self {
+            Self::Kill => part.kill(),
+            Self::Freeze => part.freeze(),
+            Self::Fails => chaos(part, "mode=fail&percent=100&healthz=on"),
+            Self::FailsUnseen => chaos(part, "mode=fail&percent=100&healthz=off"),
+            Self::Hang => chaos(part, "mode=hang"),
+        }
+    }
+
+    fn end(self, part: &mut Part) -> io::Result<()> {
+        match self {
+            Self::Kill => part.restart(),
+            Self::Freeze => part.thaw(),
+            Self::Fails | Self::FailsUnseen | Self::Hang => chaos(part, "mode=reset"),
+        }
+    }
+}
+
+/// What was seen of one failure.
+struct Seen {
+    failure: Failure,
+    /// Since the loads began.
+    at: Duration,
+    /// From its beginning until the endpoint was known to be down.
+    known: Option<Duration>,
+    /// Attempts that were made again.
+    retries: f64,
+    alone: Summary,
+    behind: Summary,
+}
+
+pub(super) fn run(site: &Site, setting: &Setting, progress: &mut dyn Progress) -> io::Result<Report> {
+    let quick = if setting.quick { " --quick" } else { "" };
+    let begun = Circumstances::begin(
+        format!("evenkeel lab availability{quick} --seed {}", setting.seed),
+        setting.seed,
+    );
+    let (lasts, rest) = match setting.quick {
+        true => (Duration::from_millis(1500), Duration::from_millis(1100)),
+        false => (Duration::from_secs(15), Duration::from_secs(10)),
+    };
+    let mut alone = site.toy("alone", &["--rows", "10"])?;
+    let mut first = site.toy("toy-1", &["--rows", "10"])?;
+    let others = [site.toy("toy-2", &["--rows", "10"])?, site.toy("toy-3", &["--rows", "10"])?];
+    let [second, third] = &others;
+    let proxy = site.proxy(
+        "proxy",
+        &Configuration {
+            endpoints: &[first.address(), second.address(), third.address()],
+            rest: &format!(
+                "[upstream.app.health]\npath = \"/healthz\"\ninterval = \"{}ms\"\ntimeout = \"{}ms\"\n\
+                 fall = {PROBE_FALL}\n\n[upstream.app.retry]\non = [\"connect\", \"reset\", \"500\", \"504\"]\n\
+                 budget = \"100%\"\n\n[upstream.app.timeouts]\nconnect = \"250ms\"\nattempt = \"250ms\"\n",
+                PROBE_INTERVAL.as_millis(),
+                PROBE_TIMEOUT.as_millis(),
+            ),
+            ..Configuration::default()
+        },
+    )?;
+    let load = |to: &Part| {
+        Load::start(Plan {
+            targets: vec![to.address()],
+            steps: vec![Step { rate: RATE, time: Duration::MAX }],
+            arrivals: Arrivals::Poisson,
+            requests: Arc::new(Get("/".to_owned())),
+            timeout: TIMEOUT,
+            concurrency: 1024,
+            seed: setting.seed,
+        })
+    };
+    let (without, with) = (load(&alone)?, load(&proxy)?);
+    let began = with.began();
+    thread::sleep(CALM);
+    let mut times = Vec::new();
+    for failure in Failure::ALL {
+        progress.say(&format!("{} of one server, alone and of three", failure.name()));
+        let before = retries(&proxy)?;
+        let at = Instant::now();
+        failure.begin(&mut alone)?;
+        failure.begin(&mut first)?;
+        let known = until_down(&proxy, &first, at, lasts);
+        thread::sleep((at + lasts).saturating_duration_since(Instant::now()));
+        failure.end(&mut alone)?;
+        failure.end(&mut first)?;
+        thread::sleep(rest);
+        times.push((failure, at.duration_since(began), began.elapsed(), known, retries(&proxy)? - before));
+    }
+    let (without, with) = (without.stop(), with.stop());
+    let seen: Vec<Seen> = times
+        .into_iter()
+        .map(|(failure, at, end, known, retries)| Seen {
+            failure,
+            at,
+            known,
+            retries,
+            alone: without.between(at..end),
+            behind: with.between(at..end),
+        })
+        .collect();
+    Ok(report(&seen, &without, &with, begun.finish()))
+}
+
+fn chaos(part: &Part, query: &str) -> io::Result<()> {
+    let answer = ask(part.address(), "POST", &format!("/chaos?{query}"), Duration::from_secs(2))?;
+    match answer.status {
+        200 => Ok(()),
+        status => Err(io::Error::other(format!("{} answers {status}: {}", part.name(), answer.body))),
+    }
+}
+
+fn retries(proxy: &Part) -> io::Result<f64> {
+    Ok(proxy.metrics()?.sum("evenkeel_upstream_retries_total", &[]).unwrap_or(0.0))
+}
+
+/// How long after `since` the proxy counts the endpoint as down; `None` if it does not `within` that time.
+fn until_down(proxy: &Part, endpoint: &Part, since: Instant, within: Duration) -> Option<Duration> {
+    let address = endpoint.address().to_string();
+    while since.elapsed() < within {
+        let up =
+            proxy.metrics().ok().and_then(|it| it.sum("evenkeel_endpoint_up", &[("endpoint", &address)]));
+        if up == Some(0.0) {
+            return Some(since.elapsed());
+        }
+        thread::sleep(LOOK);
+    }
+    None
+}
+
+/// The longest it may take until probes know: a whole round of them, the last one waited for. A tenth and one look
+/// are allowed for.
+fn detection() -> Duration {
+    (PROBE_INTERVAL * PROBE_FALL + PROBE_TIMEOUT).mul_f64(1.1) + LOOK
+}
+
+/// Downtime a year at that availability.
+fn downtime(availability: f64) -> String {
+    let seconds = (1.0 - availability) * 365.25 * 86_400.0;
+    match seconds {
+        ..60.0 => format!("{seconds:.0} s"),
+        ..3_600.0 => format!("{:.0} min", seconds / 60.0),
+        ..172_800.0 => format!("{:.1} h", seconds / 3_600.0),
+        _ => format!("{:.1} days", seconds / 86_400.0),
+    }
+}
+
+/// An availability as a number of nines: 99.9 % has three. Of `all` requests more than this many cannot be told.
+fn nines(availability: f64, all: u64) -> String {
+    if availability >= 1.0 {
+        return format!("more than {:.1}", (all.max(1) as f64).log10());
+    }
+    format!("{:.1}", -(1.0 - availability).log10())
+}
+
+fn percent(share: f64) -> String {
+    if share >= 1.0 { "100 %".to_owned() } else { format!("{:.2} %", share * 100.0) }
+}
+
+fn of(summary: &Summary) -> String {
+    format!("{} of {}", count(summary.failures()), count(summary.ok + summary.failures()))
+}
+
+fn report(seen: &[Seen], without: &Record, with: &Record, circumstances: Circumstances) -> Report {
+    let (alone, behind) = (without.all(), with.all());
+    let mut promises = vec![Promise {
+        what: "requests that failed behind Evenkeel, over all failures".to_owned(),
+        wanted: "0".to_owned(),
+        got: of(&behind),
+        kept: behind.failures() == 0 && behind.ok > 0,
+    }];
+    promises.extend(seen.iter().filter(|seen| seen.failure.is_seen_by_probes()).map(|seen| Promise {
+        what: format!("time until the endpoint was known to be down: {}", seen.failure.name()),
+        wanted: format!("at most {}", duration(Some(detection()))),
+        got: seen.known.map_or_else(|| "never".to_owned(), |known| duration(Some(known))),
+        kept: seen.known.is_some_and(|known| known <= detection()),
+    }));
+    let verdict = format!(
+        "With one of three backends killed, frozen, failing and hanging in turn, {} requests failed behind Evenkeel; of \
+         one server without a proxy {} did: {} against {}.",
+        of(&behind),
+        of(&alone),
+        percent(alone.availability()),
+        percent(behind.availability()),
+    );
+    Report {
+        name: "availability".to_owned(),
+        question: "What do clients see of a server that dies, freezes, fails or hangs?".to_owned(),
+        method: vec![format!(
+            "One toy backend alone, and three behind Evenkeel, each get GET requests in an open loop ({RATE} a second, \
+             Poisson; a client gives up after {}). The same failures happen at the same moments to the one and to the first \
+             of the three. Evenkeel probes every {} with a timeout of {}, takes an endpoint down after {PROBE_FALL} bad \
+             probes, and retries what could not be connected, was reset, was answered with 500 or took over 250 ms.",
+            duration(Some(TIMEOUT)),
+            duration(Some(PROBE_INTERVAL)),
+            duration(Some(PROBE_TIMEOUT)),
+        )],
+        verdict: vec![verdict],
+        promises,
+        blocks: vec![
+            Block::Table(totals(&alone, &behind)),
+            Block::Table(by_failure(seen)),
+            Block::Text {
+                text: "Nothing takes out an endpoint that answers requests with 500 while its probes are well: retries \
+                       hide it from clients, at the price of one failed attempt for each request it was chosen for. \
+                       Failed attempts are therefore counted and not promised."
+                    .to_owned(),
+            },
+            Block::Plot(plot("Failed requests per second", "failed a second", seen, without, with, |it| {
+                it.failures() as f64 / it.seconds.max(f64::MIN_POSITIVE)
+            })),
+            Block::Plot(plot("Latency of what was answered", "p99, ms", seen, without, with, |it| {
+                it.p99.map_or(f64::NAN, |p99| p99.as_secs_f64() * 1e3)
+            })),
+            Block::Table(errors(without, with)),
+        ],
+        circumstances,
+        data: data(seen, &alone, &behind),
+    }
+}
+
+fn totals(alone: &Summary, behind: &Summary) -> Table {
+    let row = |name: &str, it: &Summary| {
+        let availability = it.availability();
+        vec![
+            name.to_owned(),
+            of(it),
+            percent(availability),
+            nines(availability, it.ok + it.failures()),
+            downtime(availability),
+            duration(it.p99),
+            duration(it.longest),
+        ]
+    };
+    Table {
+        title: "Availability, and what it would be a year if it went on like this".to_owned(),
+        head: ["", "failed", "availability", "nines", "downtime a year", "p99", "longest"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: vec![row("one server, no proxy", alone), row("three behind Evenkeel", behind)],
+    }
+}
+
+fn by_failure(seen: &[Seen]) -> Table {
+    let head = [
+        "failure",
+        "failed alone",
+        "failed behind",
+        "p99 behind",
+        "longest behind",
+        "known after",
+        "retries",
+    ];
+    let rows = seen.iter().map(|seen| {
+        vec![
+            seen.failure.name().to_owned(),
+            of(&seen.alone),
+            of(&seen.behind),
+            duration(seen.behind.p99),
+            duration(seen.behind.longest),
+            duration(seen.known),
+            format!("{:.0}", seen.retries),
+        ]
+    });
+    Table {
+        title: "By failure, from its beginning to the next one".to_owned(),
+        head: head.map(str::to_owned).to_vec(),
+        rows: rows.collect(),
+    }
+}
+
+/// The first few failures of each, in full.
+fn errors(without: &Record, with: &Record) -> Table {
+    let rows = |name: &'static str, record: &Record, most: usize| -> Vec<Vec<String>> {
+        let shown = record.failures.iter().take(most);
+        shown
+            .map(|it| {
+                vec![
+                    name.to_owned(),
+                    format!("{:.2}", it.due.as_secs_f64()),
+                    it.request.clone(),
+                    it.why.clone(),
+                ]
+            })
+            .collect()
+    };
+    let mut all = rows("behind Evenkeel", with, 20);
+    all.extend(rows("no proxy", without, 5));
+    Table {
+        title: "The first errors that clients saw".to_owned(),
+        head: ["where", "at, s", "request", "why"].map(str::to_owned).to_vec(),
+        rows: all,
+    }
+}
+
+fn plot(
+    title: &str,
+    label: &str,
+    seen: &[Seen],
+    without: &Record,
+    with: &Record,
+    value: impl Fn(&Summary) -> f64,
+) -> Plot {
+    let line = |name: &str, record: &Record| Line {
+        name: name.to_owned(),
+        points: record
+            .every(Duration::from_millis(500))
+            .iter()
+            .map(|(at, it)| (at.as_secs_f64(), value(it)))
+            .collect(),
+        style: Style::Solid,
+    };
+    let marks = seen.iter().map(|seen| Mark {
+        on: Direction::X,
+        at: seen.at.as_secs_f64(),
+        label: seen.failure.name().to_owned(),
+    });
+    Plot {
+        title: title.to_owned(),
+        x: Axis { label: "seconds".to_owned(), logarithmic: false },
+        y: Axis { label: label.to_owned(), logarithmic: false },
+        lines: vec![line("one server, no proxy", without), line("three behind Evenkeel", with)],
+        marks: marks.collect(),
+    }
+}
+
+fn data(seen: &[Seen], alone: &Summary, behind: &Summary) -> serde_json::Value {
+    let figures = |it: &Summary| {
+        json!({
+            "ok": it.ok, "failed": it.failed, "availability": it.availability(),
+            "p99_seconds": it.p99.map(|it| it.as_secs_f64()), "longest_seconds": it.longest.map(|it| it.as_secs_f64()),
+        })
+    };
+    let failures = seen.iter().map(|seen| {
+        json!({
+            "failure": seen.failure.name(), "at_seconds": seen.at.as_secs_f64(),
+            "known_after_seconds": seen.known.map(|it| it.as_secs_f64()), "retries": seen.retries,
+            "alone": figures(&seen.alone), "behind": figures(&seen.behind),
+        })
+    });
+    json!({ "alone": figures(alone), "behind": figures(behind), "failures": failures.collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn availability_in_nines_and_downtime() {
+        assert_eq!((nines(0.999, 10), downtime(0.999)), ("3.0".to_owned(), "8.8 h".to_owned()));
+        assert_eq!((nines(0.9999, 10), downtime(0.9999)), ("4.0".to_owned(), "53 min".to_owned()));
+        assert_eq!((nines(1.0, 10_000), downtime(1.0)), ("more than 4.0".to_owned(), "0 s".to_owned()));
+        assert_eq!(downtime(0.5), "182.6 days");
+    }
+}

@@ -1,0 +1,52 @@
+//! The experiments of `evenkeel lab`: words of system design, measured on real parts.
+
+mod availability;
+
+use std::io;
+
+use crate::report::Report;
+use crate::site::Site;
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Experiment {
+    /// What clients see of failures, without a proxy and with one.
+    Availability,
+}
+
+/// How an experiment is run.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// A minute at most instead of several.
+    pub quick: bool,
+    /// Of everything drawn by chance.
+    pub seed: u64,
+}
+
+/// Where an experiment says what it is doing, a line each.
+pub trait Progress {
+    /// Says so.
+    fn say(&mut self, line: &str);
+}
+
+impl Experiment {
+    /// All of them, in the order in which they tell a story.
+    pub const ALL: [Self; 1] = [Self::Availability];
+
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Availability => "availability",
+        }
+    }
+
+    /// Runs it, on parts of `site`.
+    ///
+    /// # Errors
+    /// It could not be carried out; a sentence with the reason. A broken promise is none: the report tells.
+    pub fn run(self, site: &Site, setting: &Setting, progress: &mut dyn Progress) -> io::Result<Report> {
+        match self {
+            Self::Availability => availability::run(site, setting, progress),
+        }
+    }
+}
