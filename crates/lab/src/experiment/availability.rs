@@ -243,7 +243,8 @@ fn report(seen: &[Seen], without: &Record, with: &Record, circumstances: Circums
             "One toy backend alone, and three behind Evenkeel, each get GET requests in an open loop ({RATE} a second, \
              Poisson; a client gives up after {}). The same failures happen at the same moments to the one and to the first \
              of the three. Evenkeel probes every {} with a timeout of {}, takes an endpoint down after {PROBE_FALL} bad \
-             probes, and retries what could not be connected, was reset, was answered with 500 or took over 250 ms.",
+             probes, and retries what could not be connected, was reset, was answered with 500 or took over 250 ms (retry.budget 100 %; \
+             timeouts.connect and timeouts.attempt 250 ms): tighter than its defaults.",
             duration(Some(TIMEOUT)),
             duration(Some(PROBE_INTERVAL)),
             duration(Some(PROBE_TIMEOUT)),
