@@ -4,11 +4,13 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
+use std::{fs, thread};
 
 use clap::{Args, ValueEnum};
 use evenkeel_lab::experiment::{Experiment, Progress, Setting};
 use evenkeel_lab::report::{self, Report};
 use evenkeel_lab::site::Site;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::output;
 
@@ -45,11 +47,13 @@ pub(crate) fn lab(arguments: &Arguments) -> Result<ExitCode, String> {
     let program = std::env::current_exe().map_err(|error| {
         format!("the program does not know where it is: {error}; the parts are processes of it")
     })?;
+    let site = Site::new(program).map_err(|error| format!("cannot start: {error}"))?;
+    clear_when_interrupted(site.path().to_owned())
+        .map_err(|error| format!("cannot listen for signals: {error}"))?;
     let mut reports = Vec::new();
     for experiment in experiments {
         let name = experiment.name();
         let wrong = |error: io::Error| format!("{name}: {error}");
-        let site = Site::new(program.clone()).map_err(wrong)?;
         let report = experiment.run(&site, &setting, &mut Said::new(name)).map_err(wrong)?;
         let [page, _] = report.write(&arguments.out).map_err(wrong)?;
         output::say(&format!("\n{report}\nReport: {}\n", page.display()))?;
@@ -60,6 +64,27 @@ pub(crate) fn lab(arguments: &Arguments) -> Result<ExitCode, String> {
         }
     }
     Ok(if reports.iter().all(Report::is_kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Has INT and TERM remove what the parts have written and end the process; the parts end with it.
+fn clear_when_interrupted(directory: PathBuf) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    thread::Builder::new().name("interrupt".into()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        // What cannot be removed is left to the system, which clears its temporary directory.
+        let _ = fs::remove_dir_all(&directory);
+        std::process::exit(1);
+    })?;
+    Ok(())
 }
 
 impl Word {

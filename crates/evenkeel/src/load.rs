@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use evenkeel_lab::load::{Arrivals, Get, Items, Load, Plan, Requests, Step, Summary, Totals};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::output::{self, Reader};
 use crate::ready::split;
@@ -56,6 +56,17 @@ enum Spread {
     Poisson,
 }
 
+/// How watching a load ended.
+enum Watched {
+    /// With its last step.
+    Over,
+    /// Earlier: nobody wants to wait.
+    Stopped,
+}
+
+/// How long the last answers are waited for when it was stopped.
+const LAST: Duration = Duration::from_secs(1);
+
 /// Sends, says what became of it, and fails if too much of it failed.
 pub(crate) fn load(arguments: &Arguments) -> Result<ExitCode, String> {
     let mut names = Vec::new();
@@ -84,9 +95,15 @@ pub(crate) fn load(arguments: &Arguments) -> Result<ExitCode, String> {
     };
     let cannot = |error: io::Error| format!("cannot start: {error}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+    let stop = {
+        let _inside = runtime.enter();
+        Stop::listen().map_err(|error| format!("cannot listen for signals: {error}"))?
+    };
     let mut load = Load::start_named(plan, &names).map_err(cannot)?;
-    runtime.block_on(watch(&load, arguments.json))?;
-    load.end();
+    match runtime.block_on(watch(&load, stop, arguments.json))? {
+        Watched::Over => load.end(),
+        Watched::Stopped => load.end_within(LAST),
+    }
     let totals = load.totals();
     output::say(&line("all", &totals, arguments.json))?;
     if !arguments.json {
@@ -103,18 +120,33 @@ pub(crate) fn load(arguments: &Arguments) -> Result<ExitCode, String> {
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// What asks to stop.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
 /// Says how it goes, until it is over, stopped by a signal, or nobody listens.
-async fn watch(load: &Load, is_json: bool) -> Result<(), String> {
-    let cannot = |error: io::Error| format!("cannot listen for signals: {error}");
-    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+async fn watch(load: &Load, mut stop: Stop, is_json: bool) -> Result<Watched, String> {
     let every = if io::stdout().is_terminal() { 10 } else { 50 };
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
     let mut before = load.totals();
     for tick in 0_u64.. {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = stop.asked() => return Ok(Watched::Stopped),
             _ = ticks.tick() => {}
         }
         if load.is_over() {
@@ -123,13 +155,13 @@ async fn watch(load: &Load, is_json: bool) -> Result<(), String> {
         if tick > 0 && tick % every == 0 {
             let now = load.totals();
             if output::say(&line("interval", &now.since(&before), is_json))? == Reader::Gone {
-                break;
+                return Ok(Watched::Stopped);
             }
             load.forget_before(load.began().elapsed());
             before = now;
         }
     }
-    Ok(())
+    Ok(Watched::Over)
 }
 
 fn line(span: &str, totals: &Totals, is_json: bool) -> String {

@@ -55,7 +55,7 @@ fn used_is_what_the_process_takes() {
 
 /// Run by the other test, in a process of its own.
 #[test]
-#[ignore = "measures the case that `used_is_what_the_process_takes` runs it for"]
+#[ignore = "one case, run in a process of its own by: cargo test -p evenkeel-kv --test memory"]
 fn one_case() {
     let Ok(case) = std::env::var(CASE) else { return };
     let (kind, key_bytes, value_bytes, keys, elements, lifetime) = CASES[case.parse::<usize>().unwrap()];

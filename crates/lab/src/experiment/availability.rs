@@ -201,7 +201,8 @@ fn downtime(availability: f64) -> String {
 /// An availability as a number of nines: 99.9 % has three. Of `all` requests more than this many cannot be told.
 fn nines(availability: f64, all: u64) -> String {
     if availability >= 1.0 {
-        return format!("more than {:.1}", (all.max(1) as f64).log10());
+        // Rounded down: no more than was seen.
+        return format!("more than {:.1}", ((all.max(1) as f64).log10() * 10.0).floor() / 10.0);
     }
     format!("{:.1}", -(1.0 - availability).log10())
 }
@@ -403,7 +404,7 @@ mod tests {
     fn availability_in_nines_and_downtime() {
         assert_eq!((nines(0.999, 10), downtime(0.999)), ("3.0".to_owned(), "8.8 h".to_owned()));
         assert_eq!((nines(0.9999, 10), downtime(0.9999)), ("4.0".to_owned(), "53 min".to_owned()));
-        assert_eq!((nines(1.0, 10_000), downtime(1.0)), ("more than 4.0".to_owned(), "0 s".to_owned()));
+        assert_eq!((nines(1.0, 2_827), downtime(1.0)), ("more than 3.4".to_owned(), "0 s".to_owned()));
         assert_eq!(downtime(0.5), "182.6 days");
     }
 }

@@ -98,16 +98,23 @@ async fn exchange_with(
 }
 
 async fn connect_to(target: &Target, round: u64, is_last: bool) -> Result<Connection, Trouble> {
-    let Some(address) = target.address(round) else {
-        let detail = format!("{} has no address yet", target.authority);
-        return Err(Trouble { may_move: true, ..Trouble::new("resolve", &detail) });
-    };
-    let patience = if is_last { Duration::MAX } else { CONNECT };
-    let connected = timeout(patience, connect(address)).await;
-    connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(|error| {
-        target.doubt();
-        Trouble { may_move: true, ..Trouble::new("connect", &format!("{address}: {error}")) }
-    })
+    let addresses = target.addresses(round);
+    let detail = format!("{} has no address", target.authority);
+    let mut trouble = Trouble { may_move: true, ..Trouble::new("resolve", &detail) };
+    for (place, address) in addresses.iter().enumerate() {
+        let is_last = is_last && place + 1 == addresses.len();
+        let patience = if is_last { Duration::MAX } else { CONNECT };
+        let connected = timeout(patience, connect(*address)).await;
+        match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(connection) => return Ok(connection),
+            Err(error) => {
+                let detail = format!("{address}: {error}");
+                trouble = Trouble { may_move: true, ..Trouble::new("connect", &detail) };
+            }
+        }
+    }
+    target.doubt();
+    Err(trouble)
 }
 
 async fn connect(address: SocketAddr) -> io::Result<Connection> {
@@ -152,6 +159,20 @@ impl Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_has_all_its_addresses_tried() {
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let origin = evenkeel_testkit::Origin::named("here");
+        let target = Target::new("name:80".to_owned(), vec![nobody, origin.address()], false);
+        let targets = [Arc::new(target)];
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        for number in 0..2 {
+            let outcome = runtime.block_on(exchange(&targets, number, &Request::default(), deadline));
+            assert_eq!((outcome.is_moved, outcome.result), (false, Ok(())), "{number}");
+        }
+    }
 
     #[test]
     fn answers_are_quoted_by_their_first_line() {

@@ -21,6 +21,9 @@ use crate::load::{Plan, Record, Totals};
 /// Makes the chance of requests another one than that of arrivals.
 const OTHER: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// How often is looked whether the last answers have come.
+const LOOK: Duration = Duration::from_millis(2);
+
 /// A load that runs until its steps are over, or until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Load {
@@ -55,7 +58,7 @@ impl Load {
     /// when connecting fails.
     ///
     /// # Errors
-    /// As of [`Self::start`]. A name that cannot be looked up makes requests fail instead.
+    /// As of [`Self::start`]. A name that cannot be looked up makes requests fail instead. Waits for the first look-up.
     pub fn start_named(plan: Plan, names: &[String]) -> io::Result<Self> {
         let targets = names.iter().map(|name| Arc::new(Target::named(name.clone()))).collect();
         Self::run(plan, targets)
@@ -136,6 +139,18 @@ impl Load {
     /// The same for one that is still asked afterwards. What was due already is still sent.
     pub fn end(&mut self) {
         self.pace = None;
+        self.join();
+    }
+
+    /// Sends nothing more, and waits no longer than that for the answers that are still to come: requests that have
+    /// none by then are neither answered nor failed.
+    pub fn end_within(&mut self, patience: Duration) {
+        self.pace = None;
+        let deadline = Instant::now() + patience;
+        while !self.is_over() && Instant::now() < deadline {
+            thread::sleep(LOOK);
+        }
+        self.patience = None;
         self.join();
     }
 

@@ -28,6 +28,8 @@ pub struct Totals {
     pub latency_sum: f64,
     /// As [`Record::lag`].
     pub lag: Duration,
+    /// The one that failed last.
+    pub last_failure: Option<Failure>,
 }
 
 /// What the threads of a load share.
@@ -90,10 +92,12 @@ impl Tally {
         let mut counts = self.counts();
         *counts.totals.failed.entry(reason.to_owned()).or_default() += 1;
         counts.totals.moved += u64::from(is_moved);
+        let why = if detail.is_empty() { reason.to_owned() } else { format!("{reason}: {detail}") };
+        let failure = Failure { due, request: request.to_owned(), why };
         if counts.record.failures.len() < Record::FAILURES {
-            let why = if detail.is_empty() { reason.to_owned() } else { format!("{reason}: {detail}") };
-            counts.record.failures.push(Failure { due, request: request.to_owned(), why });
+            counts.record.failures.push(failure.clone());
         }
+        counts.totals.last_failure = Some(failure);
         counts.slice(due, |slice| {
             *slice.failed.entry(reason.to_owned()).or_default() += 1;
             slice.moved += u64::from(is_moved);
@@ -167,10 +171,12 @@ impl Totals {
             latency: Histogram::new_with_max(u32::MAX.into(), 3).map_err(io::Error::other)?,
             latency_sum: 0.0,
             lag: Duration::ZERO,
+            last_failure: None,
         })
     }
 
-    /// What came since `earlier`, the same load's totals of before. The lag is that from the start.
+    /// What came since `earlier`, the same load's totals of before. Lag and last failure are those
+    /// from the start.
     pub fn since(&self, earlier: &Self) -> Self {
         let mut since = self.clone();
         since.seconds -= earlier.seconds;

@@ -1,6 +1,6 @@
 //! [`Target`]: where requests go, by address or by a name that is looked up again and again.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,24 +38,27 @@ impl Target {
         Self::new(address.to_string(), vec![address], false)
     }
 
-    /// `host:port`, looked up once [`Self::look_up`] runs.
+    /// `host:port`, looked up now and, while [`Self::look_up`] runs, again and again.
     pub(super) fn named(authority: String) -> Self {
-        match authority.parse() {
-            Ok(address) => Self::at(address),
-            Err(_) => Self::new(authority, Vec::new(), true),
+        if let Ok(address) = authority.parse() {
+            return Self::at(address);
         }
+        // One that cannot be looked up yet may be later.
+        let addresses = authority.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+        Self::new(authority, addresses, true)
     }
 
-    fn new(authority: String, addresses: Vec<SocketAddr>, is_name: bool) -> Self {
+    pub(super) fn new(authority: String, addresses: Vec<SocketAddr>, is_name: bool) -> Self {
         let addresses = Mutex::new(addresses);
         Self { authority, is_name, addresses, doubt: Notify::new(), idle: Mutex::default() }
     }
 
-    /// Where to connect; of a name with several addresses, the one its number falls on.
-    pub(super) fn address(&self, number: u64) -> Option<SocketAddr> {
-        let addresses = lock(&self.addresses);
-        let count = u64::try_from(addresses.len()).ok().filter(|count| *count > 0)?;
-        addresses.get(usize::try_from(number % count).ok()?).copied()
+    /// Where to connect, to be tried in this order; of a name with several addresses, the one its number falls on first.
+    pub(super) fn addresses(&self, number: u64) -> Vec<SocketAddr> {
+        let mut addresses = lock(&self.addresses).clone();
+        let first = number.checked_rem(addresses.len() as u64).unwrap_or_default();
+        addresses.rotate_left(usize::try_from(first).unwrap_or_default());
+        addresses
     }
 
     /// Nobody answered there: its name is looked up again.
@@ -69,12 +72,12 @@ impl Target {
             return;
         }
         loop {
+            sleep(PAUSE).await;
+            let _ = timeout(LOOK_UP, self.doubt.notified()).await;
             // While its name cannot be looked up, the old addresses are the best known.
             if let Ok(found) = tokio::net::lookup_host(&self.authority).await {
                 *lock(&self.addresses) = found.collect();
             }
-            sleep(PAUSE).await;
-            let _ = timeout(LOOK_UP, self.doubt.notified()).await;
         }
     }
 

@@ -98,7 +98,7 @@ fn files_are_whole_and_say_where_they_are() {
 }
 
 #[test]
-#[ignore = "writes the sample into the temporary directory, to be looked at"]
+#[ignore = "writes a page to look at: cargo test -p evenkeel-lab --lib report::html -- --ignored"]
 fn sample_to_look_at() {
     sample::report().write(&std::env::temp_dir().join("evenkeel-sample-report")).unwrap();
 }
