@@ -47,6 +47,7 @@ pub(crate) fn lab(arguments: &Arguments) -> Result<ExitCode, String> {
     let program = std::env::current_exe().map_err(|error| {
         format!("the program does not know where it is: {error}; the parts are processes of it")
     })?;
+    report::prepare(&arguments.out).map_err(|error| error.to_string())?;
     let site = Site::new(program).map_err(|error| format!("cannot start: {error}"))?;
     clear_when_interrupted(site.path().to_owned())
         .map_err(|error| format!("cannot listen for signals: {error}"))?;

@@ -43,6 +43,16 @@ impl Report {
     }
 }
 
+/// Makes the directory for reports and tries to write there, so that it is known before an experiment takes its time.
+///
+/// # Errors
+/// Nothing can be written there; the sentence says what to do.
+pub fn prepare(directory: &Path) -> io::Result<()> {
+    let probe = directory.join(format!("probe.{}", process::id()));
+    put(&probe, "")?;
+    fs::remove_file(probe)
+}
+
 /// Writes a file through a temporary one beside it, and makes the directory.
 pub(super) fn put(path: &Path, text: &str) -> io::Result<()> {
     let wrong = |error: io::Error| {

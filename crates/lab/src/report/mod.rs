@@ -13,6 +13,7 @@ mod text;
 use serde::Serialize;
 
 pub use circumstances::Begun;
+pub use file::prepare;
 pub use index::index;
 
 /// An experiment's result.
