@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{check, demo, explain, lab, load, operate, output, part, proxy, ready, run, status, top};
+use crate::{check, demo, explain, lab, load, operate, output, proxy, ready, run, status, top};
 
 /// A load balancer and reverse proxy for HTTP services
 #[derive(Debug, Parser)]
@@ -45,9 +45,6 @@ enum Action {
     Weight(operate::Weight),
     /// Have a running proxy read its configuration file again
     Reload(operate::Reload),
-    /// A part of an experiment, in a process of its own that ends with the one that started it
-    #[command(hide = true)]
-    Part(Box<part::Arguments>),
 }
 
 /// Where a configuration is when nobody names one.
@@ -95,7 +92,6 @@ impl Command {
             Action::Check(file) => return check::check(&file),
             Action::Proxy(arguments) => return proxy::proxy(&arguments),
             Action::Demo(arguments) => return demo::demo(&arguments),
-            Action::Part(arguments) => return part::part(*arguments),
             Action::Lab(arguments) => lab::lab(&arguments),
             Action::Load(arguments) => load::load(&arguments),
             Action::Ready(arguments) => ready::ready(&arguments),

@@ -30,5 +30,8 @@ use clap::Parser;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    command::Command::parse().run()
+    match part::Part::asked() {
+        Some(part) => part.run(),
+        None => command::Command::parse().run(),
+    }
 }
