@@ -81,15 +81,22 @@ impl Cluster {
         self.proxies[0].client().exchange("GET / HTTP/1.1\r\n\r\n").expect_status(400);
     }
 
-    /// Kills a backend, waits until Prometheus knows that, and starts it again.
+    /// Kills a backend, and waits until Prometheus knows that.
     pub(super) fn lose_a_backend(&mut self, prometheus: &Prometheus) {
-        let address = self.toys[1].address();
-        let up = format!("max(evenkeel_endpoint_up{{endpoint=\"{address}\"}})");
-        prometheus.wait_for(&up, 1.0);
+        prometheus.wait_for(&self.up("min"), 1.0);
         self.toys[1].kill9();
-        prometheus.wait_for(&up, 0.0);
+        prometheus.wait_for(&self.up("max"), 0.0);
+    }
+
+    /// Starts it again, and waits until Prometheus knows that.
+    pub(super) fn regain_it(&mut self, prometheus: &Prometheus) {
         self.toys[1].restart();
-        prometheus.wait_for(&up.replace("max", "min"), 1.0);
+        prometheus.wait_for(&self.up("min"), 1.0);
+    }
+
+    /// Whether the proxies find that backend up: all of them (`min`), or one (`max`).
+    fn up(&self, how: &str) -> String {
+        format!("{how}(evenkeel_endpoint_up{{endpoint=\"{}\"}})", self.toys[1].address())
     }
 
     /// All pages of metrics, one after the other.
