@@ -250,9 +250,14 @@ fn rate(text: &str) -> Result<f64, String> {
 
 /// `RATE:TIME`, or `RATE` for a step without an end. A rate of 0 is a pause.
 fn step(text: &str) -> Result<Step, String> {
-    let (its_rate, its_time) = text.split_once(':').unwrap_or((text, ""));
-    let rate = if its_rate == "0" { 0.0 } else { rate(its_rate)? };
-    let time = if text.contains(':') { time(its_time)? } else { Duration::MAX };
+    let (its_rate, its_time) = match text.split_once(':') {
+        Some((rate, time)) => (rate, Some(time)),
+        None => (text, None),
+    };
+    let wrong =
+        |why: String| format!("{why}; a step is RATE:TIME, such as 100:30s, and a comma stands between two");
+    let rate = if its_rate == "0" { 0.0 } else { rate(its_rate).map_err(wrong)? };
+    let time = its_time.map_or(Ok(Duration::MAX), time).map_err(wrong)?;
     Ok(Step { rate, time })
 }
 

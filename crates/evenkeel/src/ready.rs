@@ -36,8 +36,11 @@ pub(crate) fn ready(arguments: &Arguments) -> Result<ExitCode, String> {
 /// A URL's `host:port` and path.
 ///
 /// # Errors
-/// It is none of http://.
+/// It is none of http://, or has characters that no request line may have.
 pub(crate) fn split(url: &str) -> Result<(String, &str), String> {
+    if url.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        return Err(format!("{url:?}: write blanks and what is not ASCII percent-encoded, such as %20"));
+    }
     let rest =
         url.strip_prefix("http://").ok_or_else(|| format!("{url}: expected http://HOST[:PORT][/PATH]"))?;
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
@@ -58,6 +61,9 @@ mod tests {
     fn urls_are_split() {
         assert_eq!(split("http://web:81/a?b"), Ok(("web:81".to_owned(), "/a?b")));
         assert_eq!(split("http://[::1]"), Ok(("[::1]:80".to_owned(), "/")));
+        for url in ["http://web/a b", "http://web/\r\nX: y", "http://web/ä"] {
+            assert!(split(url).is_err_and(|said| said.contains("%20")), "{url}");
+        }
         assert!(split("https://web").is_err() && split("http:///x").is_err() && split("http://w?x").is_err());
     }
 }

@@ -150,6 +150,7 @@ fn what_a_load_cannot_do_is_told_before_anything_is_sent() {
         (&["--steps", "10,20:1s"], 1, "only the last step may go without a time"),
         (&["--steps", "10:1s,x:1s"], 2, "requests per second from 0.1 to 100000"),
         (&["--steps", "10:1d"], 2, "such as 500ms, 30s"),
+        (&["--steps", "10:1s,"], 2, "a step is RATE:TIME"),
         (&["--steps", "10:1s", "--duration", "1s"], 2, "cannot be used with"),
         (&["--duration", "0"], 2, "from 1ms to 720h"),
         (&["--items", "5"], 1, "has a query"),
