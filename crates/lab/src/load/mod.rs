@@ -6,6 +6,7 @@
 //! span of time, by when requests were due. A [`Meter`] reads it while it runs, and an [`Exporter`] shows that to
 //! Prometheus.
 
+mod below;
 mod client;
 mod exporter;
 mod exposition;
@@ -17,10 +18,11 @@ mod schedule;
 mod tally;
 mod target;
 
+pub use below::Below;
 pub use exporter::{Exporter, Exporting};
 pub use meter::Meter;
 pub use record::{Failure, Record, Slice, Summary};
-pub use requests::{Below, Get, Items, Mix, Requests};
+pub use requests::{Get, Items, Mix, Requests};
 pub use run::Load;
 pub use tally::Totals;
 

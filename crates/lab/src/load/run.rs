@@ -13,10 +13,11 @@ use tokio::time::timeout_at;
 use tokio::{runtime, select};
 
 use crate::load::client::{self, Trouble};
+use crate::load::meter::Meter;
 use crate::load::schedule::{self, Schedule};
 use crate::load::tally::Tally;
 use crate::load::target::Target;
-use crate::load::{Meter, Plan, Record, Totals};
+use crate::load::{Plan, Record, Totals};
 
 /// Makes the chance of requests another one than that of arrivals.
 const OTHER: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 pub use ask::{Answer, ask};
 pub use metrics::Metrics;
 pub use part::Part;
-pub(crate) use part::ticks;
 
 use crate::scratch::Scratch;
+
+pub(crate) use part::ticks;
 
 /// Where parts are started.
 #[derive(Debug)]
