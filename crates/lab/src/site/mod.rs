@@ -5,6 +5,7 @@
 //! with the thread that started it, however that ends.
 
 mod ask;
+mod hole;
 mod metrics;
 mod part;
 mod processors;
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use ask::{Answer, ask};
+pub use hole::Hole;
 pub use metrics::Metrics;
 pub use part::Part;
 pub use processors::{Processors, Usage};

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::limit::Evidence;
 use crate::load::{Arrivals, Get, Load, Plan, Record, Step, Summary};
@@ -125,14 +125,16 @@ pub(super) fn saturated(
         let proxy = through.map_or(Ok(Duration::ZERO), Part::cpu)?;
         Ok((Processors::now(SENDER)?, proxy, backends.iter().try_fold(Duration::ZERO, sum)?))
     };
-    let (before, used_before) = (load.totals(), used()?);
+    // A load counts its own time only until its last request was due, which was at once.
+    let look = || (Instant::now(), load.totals());
+    let (used_before, (since, before)) = (used()?, look());
     thread::sleep(times.window);
-    let (after, used_after) = (load.totals(), used()?);
+    let ((until, after), used_after) = (look(), used()?);
     let within = after.since(&before);
     let usage = used_after.0.since(&used_before.0);
     let cores = |now: Duration, then: Duration| now.saturating_sub(then).as_secs_f64() / usage.seconds;
     Ok(Window {
-        rate: within.ok as f64 / within.seconds,
+        rate: within.ok as f64 / until.saturating_duration_since(since).as_secs_f64(),
         failed: within.failed.values().sum(),
         machine: usage.machine,
         load: usage.thread,

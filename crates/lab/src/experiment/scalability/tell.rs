@@ -98,11 +98,13 @@ fn method(scale: &Scale) -> Vec<String> {
 /// What is promised where the machine left room, and a sentence on what could not be judged.
 fn promises(steady: &Curve) -> (Vec<Promise>, String) {
     let is_free = |point: &Point| point.window.evidence(steady.ideal(point.backends), cores()).is_free();
+    // All are compared with the first.
+    let is_comparable = |point: &Point| is_free(point) && steady.points.first().is_some_and(is_free);
     let mut promises = Vec::new();
     let mut unjudged = Vec::new();
     for (backends, least) in PROMISED {
         let Some(point) = steady.at(backends) else { continue };
-        if !is_free(point) {
+        if !is_comparable(point) {
             unjudged.push(format!("{backends} backends (machine {} busy)", share(point.window.machine)));
             continue;
         }
