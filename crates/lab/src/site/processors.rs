@@ -12,6 +12,7 @@ pub struct Processors {
     /// In the machine's own unit.
     busy: u64,
     all: u64,
+    cores: usize,
     thread: Duration,
 }
 
@@ -22,6 +23,8 @@ pub struct Usage {
     pub seconds: f64,
     /// The machine's cores, by whomever: a share, 0 to 1.
     pub machine: f64,
+    /// How many cores the machine has.
+    pub cores: usize,
     /// The threads of that name, in cores.
     pub thread: f64,
 }
@@ -33,7 +36,7 @@ impl Processors {
     /// There is no `/proc`, or another one than Linux has.
     pub fn now(thread: &str) -> io::Result<Self> {
         let text = std::fs::read_to_string("/proc/stat")?;
-        let (busy, all) =
+        let (busy, all, cores) =
             machine(&text).ok_or_else(|| io::Error::other("what /proc/stat says is not understood"))?;
         let mut used = Duration::ZERO;
         for task in std::fs::read_dir("/proc/self/task")? {
@@ -43,7 +46,7 @@ impl Processors {
                 used += ticks(&stat).unwrap_or_default();
             }
         }
-        Ok(Self { at: Instant::now(), busy, all, thread: used })
+        Ok(Self { at: Instant::now(), busy, all, cores, thread: used })
     }
 
     /// What was used since `earlier`.
@@ -56,19 +59,21 @@ impl Processors {
                 self.busy.saturating_sub(earlier.busy) as f64,
                 self.all.saturating_sub(earlier.all) as f64,
             ),
+            cores: self.cores,
             thread: share(self.thread.saturating_sub(earlier.thread).as_secs_f64(), seconds),
         }
     }
 }
 
-/// Busy and all time of all cores, of proc(5)'s `stat`: user, nice, system, idle, iowait, irq, softirq, steal; what
+/// Busy and all time of all cores, and how many there are, of proc(5)'s `stat`: user, nice, system, idle, iowait, irq, softirq, steal; what
 /// comes after is contained in the first two.
-fn machine(stat: &str) -> Option<(u64, u64)> {
+fn machine(stat: &str) -> Option<(u64, u64, usize)> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let times: Vec<u64> = line.split_whitespace().take(8).map_while(|field| field.parse().ok()).collect();
     let idle = times.get(3)? + times.get(4)?;
     let all: u64 = times.iter().sum();
-    Some((all.checked_sub(idle)?, all))
+    let is_core = |line: &&str| line.starts_with("cpu") && !line.starts_with("cpu ");
+    Some((all.checked_sub(idle)?, all, stat.lines().filter(is_core).count()))
 }
 
 #[cfg(test)]
@@ -78,7 +83,7 @@ mod tests {
     #[test]
     fn the_machine_is_busy_when_it_neither_idles_nor_waits_for_a_disk() {
         let text = "cpu  10 1 20 60 40 2 3 4 9 9\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
-        assert_eq!(machine(text), Some((40, 140)));
+        assert_eq!(machine(text), Some((40, 140, 1)));
         assert_eq!(machine("cpu0 1 2 3\n"), None);
     }
 

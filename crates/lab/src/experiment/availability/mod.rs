@@ -10,7 +10,7 @@ use std::{io, thread};
 
 use self::failure::{BACKLOG, Failure};
 use super::{Progress, Setting};
-use crate::load::{Arrivals, Get, Load, Plan, Step, Summary};
+use crate::load::{Arrivals, Get, Load, Plan, Record, Step, Summary};
 use crate::report::{Circumstances, Report};
 use crate::site::{Configuration, Part, Site};
 
@@ -99,10 +99,12 @@ pub(super) fn run(site: &Site, setting: &Setting, progress: &mut dyn Progress) -
             io::Error::other(format!("toy-1 is not counted as up again after: {}", failure.name()))
         })?;
         thread::sleep(rest);
+        // Requests of the next failure are counted with it: spans are rounded.
+        let end = began.elapsed().saturating_sub(Record::SLICE);
         let mut made = retries(&proxy)?;
         made.iter_mut().for_each(|(reason, made)| *made -= before.get(reason).copied().unwrap_or_default());
         made.retain(|_, made| *made > 0.0);
-        times.push((failure, at.duration_since(began), began.elapsed(), known, made));
+        times.push((failure, at.duration_since(began), end, known, made));
     }
     let (without, with) = (without.stop(), with.stop());
     let seen: Vec<Seen> = times

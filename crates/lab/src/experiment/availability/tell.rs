@@ -30,7 +30,7 @@ fn downtime(availability: f64) -> String {
 fn nines(availability: f64, all: u64) -> String {
     if availability >= 1.0 {
         // Rounded down: no more than was seen.
-        return format!("more than {:.1}", ((all.max(1) as f64).log10() * 10.0).floor() / 10.0);
+        return format!("> {:.1}", ((all.max(1) as f64).log10() * 10.0).floor() / 10.0);
     }
     format!("{:.1}", -(1.0 - availability).log10())
 }
@@ -148,7 +148,7 @@ fn by_failure(seen: &[Seen]) -> Table {
         ]
     });
     Table {
-        title: "By failure, from its beginning to the next one".to_owned(),
+        title: "By failure, from its beginning until the server was well again".to_owned(),
         head: head.map(str::to_owned).to_vec(),
         rows: rows.collect(),
     }
@@ -251,7 +251,7 @@ mod tests {
     fn availability_in_nines_and_downtime() {
         assert_eq!((nines(0.999, 10), downtime(0.999)), ("3.0".to_owned(), "8.8 h".to_owned()));
         assert_eq!((nines(0.9999, 10), downtime(0.9999)), ("4.0".to_owned(), "53 min".to_owned()));
-        assert_eq!((nines(1.0, 2_827), downtime(1.0)), ("more than 3.4".to_owned(), "0 s".to_owned()));
+        assert_eq!((nines(1.0, 2_827), downtime(1.0)), ("> 3.4".to_owned(), "0 s".to_owned()));
         assert_eq!(downtime(0.5), "182.6 days");
     }
 

@@ -69,6 +69,8 @@ pub(super) struct Window {
     pub(super) proxy: Option<f64>,
     /// The same of all backends.
     pub(super) backends: f64,
+    /// The same of everything else on the machine, the kernel's work for all of them included.
+    pub(super) others: f64,
 }
 
 impl Window {
@@ -133,13 +135,17 @@ pub(super) fn saturated(
     let within = after.since(&before);
     let usage = used_after.0.since(&used_before.0);
     let cores = |now: Duration, then: Duration| now.saturating_sub(then).as_secs_f64() / usage.seconds;
+    let proxy = through.map(|_| cores(used_after.1, used_before.1));
+    let backends = cores(used_after.2, used_before.2);
+    let known = usage.thread + proxy.unwrap_or_default() + backends;
     Ok(Window {
         rate: within.ok as f64 / until.saturating_duration_since(since).as_secs_f64(),
         failed: within.failed.values().sum(),
         machine: usage.machine,
         load: usage.thread,
-        proxy: through.map(|_| cores(used_after.1, used_before.1)),
-        backends: cores(used_after.2, used_before.2),
+        proxy,
+        backends,
+        others: (usage.machine * usage.cores as f64 - known).max(0.0),
     })
 }
 

@@ -4,9 +4,11 @@
 //! longer until it times out, and what is counted depends on the timeout. An open loop below capacity shows latency, and is
 //! used for that.
 
+mod data;
 mod law;
 mod limit;
 mod measure;
+mod plots;
 mod tell;
 
 use std::io;

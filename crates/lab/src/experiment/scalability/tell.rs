@@ -3,14 +3,13 @@
 use std::thread;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::limit::Limit;
 use super::measure::Window;
 use super::{CALM, CLIENTS, Curve, Measured, Point, Scale, UNDER_WAY, Workers};
+use super::{data, plots};
 use crate::figures::{count, duration};
 use crate::load::Summary;
-use crate::report::{Axis, Block, Circumstances, Line, Plot, Promise, Report, Style, Table};
+use crate::report::{Block, Circumstances, Promise, Report, Table};
 
 /// How long the slowest hundredth may take at 0.7 of capacity, in service times.
 const P99: u32 = 3;
@@ -21,14 +20,15 @@ pub(super) fn report(measured: &Measured, scale: &Scale, circumstances: Circumst
     let Measured { steady, fast, direct, workers } = measured;
     let (promises, unjudged) = promises(steady);
     let mut blocks = vec![
-        Block::Plot(plot("Throughput, backends of a fixed capacity", steady)),
+        Block::Plot(plots::throughput("Throughput, backends of a fixed capacity", steady)),
         Block::Table(efficiency("The same in numbers: every place taken", steady)),
         Block::Text { text: fit(steady) },
         Block::Table(latency(steady, direct)),
         Block::Text { text: cost(steady, direct) },
         Block::Heading { text: "Where it bends".to_owned() },
-        Block::Plot(plot("Throughput, backends faster than this machine", fast)),
+        Block::Plot(plots::throughput("Throughput, backends faster than this machine", fast)),
         Block::Table(efficiency("The same in numbers, and what was used up", fast)),
+        Block::Plot(plots::used(fast)),
         Block::Text { text: fit(fast) },
         Block::Text { text: bend(fast) },
         Block::Heading { text: "Workers of the proxy".to_owned() },
@@ -46,16 +46,7 @@ pub(super) fn report(measured: &Measured, scale: &Scale, circumstances: Circumst
         promises,
         blocks,
         circumstances,
-        data: json!({
-            "steady": curve_data(steady), "fast": curve_data(fast), "direct": point_data(direct),
-            "workers": workers.iter().map(|it| {
-                let mut data = window_data(&it.window);
-                if let Some(fields) = data.as_object_mut() {
-                    fields.insert("workers".to_owned(), it.workers.into());
-                }
-                data
-            }).collect::<Vec<_>>(),
-        }),
+        data: data::data(measured),
     }
 }
 
@@ -104,8 +95,9 @@ fn promises(steady: &Curve) -> (Vec<Promise>, String) {
     let mut unjudged = Vec::new();
     for (backends, least) in PROMISED {
         let Some(point) = steady.at(backends) else { continue };
-        if !is_comparable(point) {
-            unjudged.push(format!("{backends} backends (machine {} busy)", share(point.window.machine)));
+        // What comes out well in spite of a full machine is well.
+        if !is_comparable(point) && steady.efficiency(point) < least {
+            unjudged.push(format!("efficiency with {backends} ({} busy)", share(point.window.machine)));
             continue;
         }
         promises.push(Promise {
@@ -125,46 +117,36 @@ fn promises(steady: &Curve) -> (Vec<Promise>, String) {
         got: format!("{} of {}", count(failed), count(all)),
         kept: failed == 0 && all > 0,
     });
+    let failed: u64 = steady.points.iter().map(|point| point.window.failed).sum();
+    promises.push(Promise {
+        what: "requests that failed with every place taken".to_owned(),
+        wanted: "0".to_owned(),
+        got: count(failed),
+        kept: failed == 0,
+    });
     let bound = steady.kind.service * P99;
-    let judged = calm.iter().filter(|(point, _)| is_free(point));
-    if let Some(slowest) = judged.filter_map(|(_, calm)| calm.p99).max() {
-        promises.push(Promise {
-            what: format!("p99 at {CALM} of capacity, with any number of backends"),
-            wanted: format!("at most {} service times, {}", P99, duration(Some(bound))),
-            got: duration(Some(slowest)),
-            kept: slowest <= bound,
-        });
+    let mut slowest = None;
+    for (point, p99) in calm.iter().filter_map(|(point, calm)| Some((point, calm.p99?))) {
+        if is_free(point) || p99 <= bound {
+            slowest = slowest.max(Some(p99));
+        } else {
+            unjudged.push(format!("p99 with {} ({} busy)", point.backends, share(point.window.machine)));
+        }
     }
+    promises.extend(slowest.map(|slowest| Promise {
+        what: format!("the highest p99 at {CALM} of capacity"),
+        wanted: format!("at most {P99} service times, {}", duration(Some(bound))),
+        got: duration(Some(slowest)),
+        kept: slowest <= bound,
+    }));
     let unjudged = match unjudged.as_slice() {
         [] => String::new(),
         points => format!(
-            "Not judged, as the machine or the load had nothing left: efficiency with {}. Such a figure tells of the machine.",
-            points.join(" and ")
+            "Missed and not judged, as the machine or the load had nothing left: {}. Such figures tell of the machine.",
+            points.join(", ")
         ),
     };
     (promises, unjudged)
-}
-
-fn plot(title: &str, curve: &Curve) -> Plot {
-    let line = |name: String, points: Vec<(f64, f64)>, style: Style| Line { name, points, style };
-    let most = curve.points.iter().map(|point| point.backends).max().unwrap_or(1);
-    let measured = curve.points.iter().map(|point| (point.backends as f64, point.window.rate)).collect();
-    let ideal = (1..=most).map(|n| (n as f64, curve.ideal(n))).collect();
-    let mut lines = vec![
-        line("measured".to_owned(), measured, Style::Solid),
-        line("one backend's, times their number".to_owned(), ideal, Style::Dashed),
-    ];
-    if let Some(law) = curve.law {
-        let fitted = (10..=most * 10).map(|tenths| tenths as f64 / 10.0).map(|n| (n, law.at(n))).collect();
-        lines.push(line("scalability law, fitted".to_owned(), fitted, Style::Dashed));
-    }
-    Plot {
-        title: title.to_owned(),
-        x: Axis { label: "backends".to_owned(), logarithmic: false },
-        y: Axis { label: "requests per second".to_owned(), logarithmic: false },
-        lines,
-        marks: Vec::new(),
-    }
 }
 
 fn efficiency(title: &str, curve: &Curve) -> Table {
@@ -176,6 +158,7 @@ fn efficiency(title: &str, curve: &Curve) -> Table {
         "load, cores",
         "proxy, cores",
         "backends, cores",
+        "others, cores",
         "limit",
     ];
     let rows = curve.points.iter().map(|point| {
@@ -188,6 +171,7 @@ fn efficiency(title: &str, curve: &Curve) -> Table {
             format!("{:.2}", window.load),
             window.proxy.map_or_else(|| "-".to_owned(), |cores| format!("{cores:.2}")),
             format!("{:.2}", window.backends),
+            format!("{:.2}", window.others),
             limit(curve, point).name().to_owned(),
         ]
     });
@@ -252,7 +236,7 @@ fn fit(curve: &Curve) -> String {
     )
 }
 
-fn limit(curve: &Curve, point: &Point) -> Limit {
+pub(super) fn limit(curve: &Curve, point: &Point) -> Limit {
     point.window.evidence(curve.ideal(point.backends), cores()).limit()
 }
 
@@ -285,9 +269,14 @@ fn bend(curve: &Curve) -> String {
     };
     let window = &bent.window;
     let cores = cores();
+    // A core's quarter is more than this machine's own housekeeping.
+    let others = match window.others {
+        cores if cores >= 0.25 => format!(", {cores:.2} of them with other work"),
+        _ => String::new(),
+    };
     let because = match limit(curve, bent) {
         Limit::Machine => format!(
-            "the machine's {cores} core{} were {} busy",
+            "the machine's {cores} core{} were {} busy{others}",
             if cores == 1 { "" } else { "s" },
             share(window.machine)
         ),
@@ -350,6 +339,7 @@ fn shared(workers: &[Workers]) -> String {
         values.iter().sum::<f64>() / values.len() as f64
     };
     let rate = |count| mean(count, &|window| window.rate);
+    let per_request = |window: &Window| window.proxy.unwrap_or_default() / window.rate;
     let machine = |count| mean(count, &|window| window.machine);
     let full = if machine(1) >= 0.9 && machine(2) >= 0.9 {
         "with one worker the machine was as full as with two, so there was no core for the second to use: nothing is promised here"
@@ -357,9 +347,10 @@ fn shared(workers: &[Workers]) -> String {
         "nothing is promised here, as load and backends use the same cores"
     };
     format!(
-        "Two workers served {:.2} times what one did. The load, the backends and the proxy share {} core{}, {} busy with one worker and {} \
+        "Two workers served {:.2} times what one did, for {:.2} times the proxy's processor time per request. The load, the backends and the proxy share {} core{}, {} busy with one worker and {} \
          with two: {full}.",
         rate(2) / rate(1),
+        mean(2, &per_request) / mean(1, &per_request),
         cores(),
         if cores() == 1 { "" } else { "s" },
         share(machine(1)),
@@ -378,43 +369,4 @@ fn share(share: f64) -> String {
 
 fn micros(time: Duration) -> String {
     format!("{:.1} µs", time.as_secs_f64() * 1e6)
-}
-
-fn window_data(window: &Window) -> Value {
-    json!({
-        "requests_per_second": window.rate, "failed": window.failed, "machine_share": window.machine, "load_cores": window.load,
-        "proxy_cores": window.proxy, "backends_cores": window.backends,
-    })
-}
-
-fn point_data(point: &Point) -> Value {
-    let calm = point.calm.as_ref().map(|it| {
-        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-        json!({
-            "requests_per_second": it.rate(), "ok": it.ok, "failed": it.failed, "p50_seconds": seconds(it.p50),
-            "p95_seconds": seconds(it.p95), "p99_seconds": seconds(it.p99), "longest_seconds": seconds(it.longest),
-        })
-    });
-    json!({ "backends": point.backends, "saturated": window_data(&point.window), "at_0.7": calm })
-}
-
-fn curve_data(curve: &Curve) -> Value {
-    let points = curve.points.iter().map(|point| {
-        let mut data = point_data(point);
-        if let Some(fields) = data.as_object_mut() {
-            fields.insert("efficiency".to_owned(), curve.efficiency(point).into());
-            fields.insert("limit".to_owned(), limit(curve, point).name().into());
-        }
-        data
-    });
-    let law = curve.law.map(|law| {
-        json!({
-            "lambda": law.lambda, "sigma": law.sigma, "kappa": law.kappa, "r2": law.r2,
-            "peak_backends": law.peak(curve.points.last().map_or(1.0, |it| it.backends as f64)),
-        })
-    });
-    json!({
-        "places": curve.kind.places, "service_seconds": curve.kind.service.as_secs_f64(),
-        "points": points.collect::<Vec<_>>(), "law": law,
-    })
 }
