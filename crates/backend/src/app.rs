@@ -56,7 +56,7 @@ pub(crate) struct Service {
     pub(crate) peer: SocketAddr,
 }
 
-/// The request is never answered and its connection closed: the end of a hang.
+/// The request is never answered and its connection closed, after a hang, or reset.
 #[derive(Debug)]
 pub(crate) struct Unanswered;
 
@@ -126,6 +126,9 @@ impl Hindrance {
         let faults = app.chaos.faults();
         if faults.hang {
             app.chaos.until_hang_ends().await;
+            return Err(Unanswered);
+        }
+        if faults.abort {
             return Err(Unanswered);
         }
         let (place, latency) = match self.load {
@@ -208,7 +211,7 @@ impl Future for Answer {
 
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request was taken while the backend hung, and is never answered")
+        f.write_str("the request was taken while the backend hung or aborted, and is never answered")
     }
 }
 

@@ -1,4 +1,4 @@
-//! Faults that are switched on and off at run time: slow, failing, hanging, dead.
+//! Faults that are switched on and off at run time: slow, failing, hanging, aborting, dead.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,12 +15,14 @@ pub(crate) struct Faults {
     pub(crate) fail_percent: f64,
     /// Requests are taken and never answered.
     pub(crate) hang: bool,
+    /// Requests are taken and their connections reset (RST).
+    pub(crate) abort: bool,
     /// Whether `/healthz` suffers too; `false` is a backend that looks well and is not.
     pub(crate) healthz: bool,
 }
 
 impl Faults {
-    const NONE: Faults = Faults { slow_ms: 0, fail_percent: 0.0, hang: false, healthz: true };
+    const NONE: Faults = Faults { slow_ms: 0, fail_percent: 0.0, hang: false, abort: false, healthz: true };
 
     pub(crate) fn slow(&self) -> Duration {
         Duration::from_millis(self.slow_ms)
@@ -39,6 +41,7 @@ enum Mode {
     Slow(u64),
     Fail(f64),
     Hang,
+    Abort,
     Dead,
     Reset,
 }
@@ -83,14 +86,15 @@ impl Command {
             (Some("fail"), None, percent) => Mode::Fail(percent.unwrap_or(100.0)),
             (Some("fail"), ..) => return Err("fail takes percent: mode=fail&percent=20".to_owned()),
             (Some("hang"), None, None) => Mode::Hang,
+            (Some("abort"), None, None) => Mode::Abort,
             (Some("dead"), None, None) => Mode::Dead,
             (Some("reset"), None, None) => Mode::Reset,
-            (Some(mode @ ("hang" | "dead" | "reset")), ..) => {
+            (Some(mode @ ("hang" | "abort" | "dead" | "reset")), ..) => {
                 return Err(format!("{mode} takes neither ms nor percent"));
             }
             (mode, ..) => {
                 return Err(format!(
-                    "mode is {}; expected slow, fail, hang, dead or reset, such as mode=slow&ms=500",
+                    "mode is {}; expected slow, fail, hang, abort, dead or reset, such as mode=slow&ms=500",
                     mode.map_or("missing".to_owned(), |mode| format!("`{mode}`"))
                 ));
             }
@@ -127,6 +131,7 @@ impl Chaos {
                 Mode::Slow(ms) => faults.slow_ms = ms,
                 Mode::Fail(percent) => faults.fail_percent = percent,
                 Mode::Hang => faults.hang = true,
+                Mode::Abort => faults.abort = true,
                 Mode::Dead => {}
                 Mode::Reset => *faults = Faults::NONE,
             }
@@ -160,7 +165,10 @@ mod tests {
         assert!(chaos.is_quiet());
         chaos.apply(parse("mode=slow&ms=500").unwrap());
         let faults = chaos.apply(parse("mode=fail&percent=12.5&healthz=off").unwrap());
-        assert_eq!(faults, Faults { slow_ms: 500, fail_percent: 12.5, hang: false, healthz: false });
+        assert_eq!(
+            faults,
+            Faults { slow_ms: 500, fail_percent: 12.5, hang: false, abort: false, healthz: false }
+        );
         assert!(!chaos.is_quiet());
         chaos.apply(parse("mode=slow&ms=0").unwrap());
         assert!(!chaos.is_quiet());
@@ -168,6 +176,7 @@ mod tests {
         assert!(chaos.is_quiet(), "nothing is wrong once both are back at zero");
         chaos.apply(parse("mode=hang").unwrap());
         assert!(!chaos.is_quiet());
+        assert!(chaos.apply(parse("mode=abort").unwrap()).abort);
         assert_eq!(chaos.apply(parse("mode=reset").unwrap()), Faults::NONE);
         assert!(chaos.is_quiet());
         assert!(parse("mode=dead").unwrap().is_dead());
@@ -178,7 +187,7 @@ mod tests {
     fn bad_commands_say_what_is_expected() {
         for (form, expected) in [
             ("", "mode is missing"),
-            ("mode=sleep", "`sleep`; expected slow, fail, hang, dead or reset"),
+            ("mode=sleep", "`sleep`; expected slow, fail, hang, abort, dead or reset"),
             ("mode=slow", "mode=slow&ms=500"),
             ("mode=slow&ms=-1", "milliseconds from 0 to 600000"),
             ("mode=slow&ms=5&percent=5", "slow takes ms"),
@@ -186,6 +195,7 @@ mod tests {
             ("mode=fail&percent=NaN", "0 to 100"),
             ("mode=fail&ms=5", "fail takes percent"),
             ("mode=hang&ms=5", "neither ms nor percent"),
+            ("mode=abort&percent=5", "neither ms nor percent"),
             ("mode=hang&healthz=maybe", "on or off"),
             ("mode=hang&extra=1", "`extra` is not known"),
         ] {

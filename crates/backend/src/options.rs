@@ -20,6 +20,9 @@ pub struct Options {
     /// Threads that serve connections
     #[arg(long, value_name = "N", value_parser = parse_positive, default_value_t = Options::default().threads)]
     pub threads: usize,
+    /// Connections that may wait to be accepted while all threads are busy; the system may allow fewer
+    #[arg(long, value_name = "N", default_value_t = Options::default().backlog)]
+    pub backlog: u32,
     /// Time added to every request: none, fixed:5ms, uniform:1ms-9ms, exponential:5ms (mean) or
     /// lognormal:5ms,0.8 (median, sigma)
     #[arg(long, value_name = "DISTRIBUTION", default_value_t = Options::default().latency)]
@@ -63,6 +66,7 @@ impl Default for Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)),
             name: "toy".to_owned(),
             threads: 1,
+            backlog: 4096,
             latency: Latency::None,
             capacity: None,
             database: None,
@@ -157,6 +161,7 @@ mod tests {
             "--listen=[::1]:0",
             "--name=b",
             "--threads=2",
+            "--backlog=9",
             "--latency=uniform:1ms-9ms",
             "--capacity=3",
             "--database=/tmp/x.db",
@@ -176,6 +181,7 @@ mod tests {
         .unwrap();
         assert_eq!(options.listen, "[::1]:0".parse().unwrap());
         assert_eq!((options.name.as_str(), options.threads, options.capacity), ("b", 2, Some(3)));
+        assert_eq!(options.backlog, 9);
         assert_eq!(options.latency.to_string(), "uniform:1ms-9ms");
         assert_eq!(options.database, Some(PathBuf::from("/tmp/x.db")));
         assert_eq!((options.rows, options.name_index), (10, false));

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{self, SocketAddr};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -55,7 +55,8 @@ impl Server {
         options.check()?;
         let signature = HeaderValue::from_str(&options.name)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let listener = listen(options.listen).map_err(|error| refused(options.listen, &error))?;
+        let listener =
+            listen(options.listen, options.backlog).map_err(|error| refused(options.listen, &error))?;
         let address = listener.local_addr()?;
         let mut listeners = vec![listener];
         while let Some(listener) = listeners.first().filter(|_| listeners.len() < options.threads) {
@@ -218,20 +219,24 @@ async fn serve(listener: TcpListener, app: &Arc<App>, shutdown_timeout: Duration
 async fn connection(stream: TcpStream, service: Service, mut phase: watch::Receiver<Phase>) {
     // Fails when the client has gone already, which the first read will tell.
     let _ = stream.set_nodelay(true);
-    let mut connection = pin!(
-        // Not `pipeline_flush`: with it hyper 1.12 takes a whole body into its queue, however long.
-        http1::Builder::new()
-            .half_close(true)
-            .header_read_timeout(None)
-            .serve_connection(TokioIo::new(stream), service)
-    );
+    let app = Arc::clone(&service.app);
+    // Not `pipeline_flush`: with it hyper 1.12 takes a whole body into its queue, however long.
+    let mut connection = http1::Builder::new()
+        .half_close(true)
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(stream), service);
     tokio::select! {
-        // How a connection ends is the client's business.
-        _ = connection.as_mut() => return,
+        ended = &mut connection => {
+            // How a connection ends is the client's business, but for `/chaos?mode=abort`.
+            if ended.is_err() && app.chaos.faults().abort {
+                let _ = connection.into_parts().io.into_inner().set_zero_linger();
+            }
+            return;
+        }
         () = until(&mut phase, |phase| phase != Phase::Running) => {}
     }
     if *phase.borrow() == Phase::Stopping {
-        connection.as_mut().graceful_shutdown();
+        Pin::new(&mut connection).graceful_shutdown();
         let _ = connection.await;
     }
 }
@@ -241,15 +246,12 @@ async fn until(phase: &mut watch::Receiver<Phase>, wanted: impl Fn(Phase) -> boo
     let _ = phase.wait_for(|phase| wanted(*phase)).await;
 }
 
-/// Connections that wait to be accepted while all threads are busy; the system may allow fewer.
-const BACKLOG: u32 = 4096;
-
-fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
+fn listen(address: SocketAddr, backlog: u32) -> io::Result<net::TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A backend that was killed comes back on its port at once.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
+    socket.listen(backlog)?.into_std()
 }
 
 fn refused(address: SocketAddr, error: &io::Error) -> io::Error {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use evenkeel_backend::Ending;
 use http::{Method, Request, StatusCode};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::client::{Client, get, post, until_metric};
@@ -13,19 +14,22 @@ use crate::running::{options, start};
 async fn commands_come_as_query_json_or_form() {
     let server = start(options()).await;
     let mut client = Client::connect(server.address).await;
-    let quiet = json!({"slow_ms": 0, "fail_percent": 0.0, "hang": false, "healthz": true});
+    let quiet = json!({"slow_ms": 0, "fail_percent": 0.0, "hang": false, "abort": false, "healthz": true});
     assert_eq!(client.get("/chaos").await.json(), quiet);
     assert_eq!(client.send(Method::POST, "/chaos?mode=slow&ms=1", "").await.json()["slow_ms"], 1);
     let body = r#"{"mode": "fail", "percent": 20, "healthz": false}"#;
     let faults = client.send(Method::PUT, "/chaos", body).await.json();
-    assert_eq!(faults, json!({"slow_ms": 1, "fail_percent": 20.0, "hang": false, "healthz": false}));
+    assert_eq!(
+        faults,
+        json!({"slow_ms": 1, "fail_percent": 20.0, "hang": false, "abort": false, "healthz": false})
+    );
     assert_eq!(client.get("/chaos").await.json(), faults);
     assert_eq!(client.send(Method::POST, "/chaos", "mode=reset\n").await.json(), quiet);
     for (path, body, reason) in [
         ("/chaos", "", "mode is missing"),
         ("/chaos", "{oops", "not JSON"),
         ("/chaos?mode=slow", "", "slow takes ms"),
-        ("/chaos?mode=tired", "", "expected slow, fail, hang, dead or reset"),
+        ("/chaos?mode=tired", "", "expected slow, fail, hang, abort, dead or reset"),
     ] {
         let answer = client.send(Method::POST, path, body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {body}");
@@ -80,6 +84,26 @@ async fn a_hung_request_is_never_answered() {
     post(server.address, "/chaos?mode=reset").await;
     let error = hung.await.unwrap().unwrap_err();
     assert!(error.is_incomplete_message(), "{error:?}");
+    assert_eq!(get(server.address, "/").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_aborted_request_has_its_connection_reset() {
+    let server = start(options()).await;
+    let (mut old, mut watching) =
+        (TcpStream::connect(server.address).await.unwrap(), Client::connect(server.address).await);
+    assert_eq!(watching.send(Method::POST, "/chaos?mode=abort", "").await.status, StatusCode::OK);
+    let mut new = TcpStream::connect(server.address).await.unwrap();
+    for (stream, path) in [(&mut old, "/"), (&mut new, "/healthz")] {
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let error = stream.read(&mut [0; 16]).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{path}");
+    }
+    assert_eq!(
+        watching.send(Method::POST, "/chaos?mode=reset", "").await.status,
+        StatusCode::OK,
+        "/chaos is spared"
+    );
     assert_eq!(get(server.address, "/").await.status, StatusCode::OK);
 }
 

@@ -5,16 +5,20 @@
 //! with the thread that started it, however that ends.
 
 mod ask;
+mod hole;
 mod metrics;
 mod part;
+mod processors;
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use ask::{Answer, ask};
+pub use hole::Hole;
 pub use metrics::Metrics;
 pub use part::Part;
+pub use processors::{Processors, Usage};
 
 use crate::scratch::Scratch;
 

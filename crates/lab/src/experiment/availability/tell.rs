@@ -1,185 +1,13 @@
-//! `evenkeel lab availability`: the same failures, at the same moments, without a proxy and behind one.
+//! What came out, in words, tables and plots.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use std::{io, thread};
+use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Progress, Setting};
+use super::{Failure, LOOK, PROBE_FALL, PROBE_INTERVAL, PROBE_TIMEOUT, RATE, Seen, TIMEOUT};
 use crate::figures::{count, duration};
-use crate::load::{Arrivals, Get, Load, Plan, Record, Step, Summary};
+use crate::load::{Record, Summary};
 use crate::report::{Axis, Block, Circumstances, Direction, Line, Mark, Plot, Promise, Report, Style, Table};
-use crate::site::{Configuration, Part, Site, ask};
-
-/// Requests per second to each of the two.
-const RATE: f64 = 200.0;
-/// A client gives up after this long.
-const TIMEOUT: Duration = Duration::from_secs(1);
-const PROBE_INTERVAL: Duration = Duration::from_millis(200);
-const PROBE_FALL: u32 = 2;
-const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
-/// How often is looked whether the endpoint is known to be down.
-const LOOK: Duration = Duration::from_millis(20);
-/// Before the first failure.
-const CALM: Duration = Duration::from_secs(1);
-
-/// A failure, and how it is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Failure {
-    Kill,
-    Freeze,
-    Fails,
-    FailsUnseen,
-    Hang,
-}
-
-impl Failure {
-    const ALL: [Self; 5] = [Self::Kill, Self::Freeze, Self::Fails, Self::FailsUnseen, Self::Hang];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Kill => "kill -9",
-            Self::Freeze => "SIGSTOP",
-            Self::Fails => "fast 500s",
-            Self::FailsUnseen => "fast 500s, probes well",
-            Self::Hang => "hang",
-        }
-    }
-
-    /// Whether probes suffer too, so that they can find it.
-    fn is_seen_by_probes(self) -> bool {
-        self != Self::FailsUnseen
-    }
-
-    fn begin(self, part: &mut Part) -> io::Result<()> {
-        match self {
-            Self::Kill => part.kill(),
-            Self::Freeze => part.freeze(),
-            Self::Fails => chaos(part, "mode=fail&percent=100&healthz=on"),
-            Self::FailsUnseen => chaos(part, "mode=fail&percent=100&healthz=off"),
-            Self::Hang => chaos(part, "mode=hang"),
-        }
-    }
-
-    fn end(self, part: &mut Part) -> io::Result<()> {
-        match self {
-            Self::Kill => part.restart(),
-            Self::Freeze => part.thaw(),
-            Self::Fails | Self::FailsUnseen | Self::Hang => chaos(part, "mode=reset"),
-        }
-    }
-}
-
-/// What was seen of one failure.
-struct Seen {
-    failure: Failure,
-    /// Since the loads began.
-    at: Duration,
-    /// From its beginning until the endpoint was known to be down.
-    known: Option<Duration>,
-    /// Attempts that were made again.
-    retries: f64,
-    alone: Summary,
-    behind: Summary,
-}
-
-pub(super) fn run(site: &Site, setting: &Setting, progress: &mut dyn Progress) -> io::Result<Report> {
-    let quick = if setting.quick { " --quick" } else { "" };
-    let begun = Circumstances::begin(
-        format!("evenkeel lab availability{quick} --seed {}", setting.seed),
-        setting.seed,
-    );
-    let (lasts, rest) = match setting.quick {
-        true => (Duration::from_millis(1500), Duration::from_millis(1100)),
-        false => (Duration::from_secs(15), Duration::from_secs(10)),
-    };
-    let mut alone = site.toy("alone", &["--rows", "10"])?;
-    let mut first = site.toy("toy-1", &["--rows", "10"])?;
-    let others = [site.toy("toy-2", &["--rows", "10"])?, site.toy("toy-3", &["--rows", "10"])?];
-    let [second, third] = &others;
-    let proxy = site.proxy(
-        "proxy",
-        &Configuration {
-            endpoints: &[first.address(), second.address(), third.address()],
-            rest: &format!(
-                "[upstream.app.health]\npath = \"/healthz\"\ninterval = \"{}ms\"\ntimeout = \"{}ms\"\n\
-                 fall = {PROBE_FALL}\n\n[upstream.app.retry]\non = [\"connect\", \"reset\", \"500\", \"504\"]\n\
-                 budget = \"100%\"\n\n[upstream.app.timeouts]\nconnect = \"250ms\"\nattempt = \"250ms\"\n",
-                PROBE_INTERVAL.as_millis(),
-                PROBE_TIMEOUT.as_millis(),
-            ),
-            ..Configuration::default()
-        },
-    )?;
-    let load = |to: &Part| {
-        Load::start(Plan {
-            targets: vec![to.address()],
-            steps: vec![Step { rate: RATE, time: Duration::MAX }],
-            arrivals: Arrivals::Poisson,
-            requests: Arc::new(Get("/".to_owned())),
-            timeout: TIMEOUT,
-            concurrency: 1024,
-            seed: setting.seed,
-        })
-    };
-    let (without, with) = (load(&alone)?, load(&proxy)?);
-    let began = with.began();
-    thread::sleep(CALM);
-    let mut times = Vec::new();
-    for failure in Failure::ALL {
-        progress.say(&format!("{} of one server, alone and of three", failure.name()));
-        let before = retries(&proxy)?;
-        let at = Instant::now();
-        failure.begin(&mut alone)?;
-        failure.begin(&mut first)?;
-        let known = until_down(&proxy, &first, at, lasts);
-        thread::sleep((at + lasts).saturating_duration_since(Instant::now()));
-        failure.end(&mut alone)?;
-        failure.end(&mut first)?;
-        thread::sleep(rest);
-        times.push((failure, at.duration_since(began), began.elapsed(), known, retries(&proxy)? - before));
-    }
-    let (without, with) = (without.stop(), with.stop());
-    let seen: Vec<Seen> = times
-        .into_iter()
-        .map(|(failure, at, end, known, retries)| Seen {
-            failure,
-            at,
-            known,
-            retries,
-            alone: without.between(at..end),
-            behind: with.between(at..end),
-        })
-        .collect();
-    Ok(report(&seen, &without, &with, begun.finish()))
-}
-
-fn chaos(part: &Part, query: &str) -> io::Result<()> {
-    let answer = ask(part.address(), "POST", &format!("/chaos?{query}"), Duration::from_secs(2))?;
-    match answer.status {
-        200 => Ok(()),
-        status => Err(io::Error::other(format!("{} answers {status}: {}", part.name(), answer.body))),
-    }
-}
-
-fn retries(proxy: &Part) -> io::Result<f64> {
-    Ok(proxy.metrics()?.sum("evenkeel_upstream_retries_total", &[]).unwrap_or(0.0))
-}
-
-/// How long after `since` the proxy counts the endpoint as down; `None` if it does not `within` that time.
-fn until_down(proxy: &Part, endpoint: &Part, since: Instant, within: Duration) -> Option<Duration> {
-    let address = endpoint.address().to_string();
-    while since.elapsed() < within {
-        let up =
-            proxy.metrics().ok().and_then(|it| it.sum("evenkeel_endpoint_up", &[("endpoint", &address)]));
-        if up == Some(0.0) {
-            return Some(since.elapsed());
-        }
-        thread::sleep(LOOK);
-    }
-    None
-}
 
 /// The longest it may take until probes know: a whole round of them, the last one waited for. A tenth and one look
 /// are allowed for.
@@ -202,7 +30,7 @@ fn downtime(availability: f64) -> String {
 fn nines(availability: f64, all: u64) -> String {
     if availability >= 1.0 {
         // Rounded down: no more than was seen.
-        return format!("more than {:.1}", ((all.max(1) as f64).log10() * 10.0).floor() / 10.0);
+        return format!("> {:.1}", ((all.max(1) as f64).log10() * 10.0).floor() / 10.0);
     }
     format!("{:.1}", -(1.0 - availability).log10())
 }
@@ -215,7 +43,7 @@ fn of(summary: &Summary) -> String {
     format!("{} of {}", count(summary.failures()), count(summary.ok + summary.failures()))
 }
 
-fn report(seen: &[Seen], without: &Record, with: &Record, circumstances: Circumstances) -> Report {
+pub(super) fn report(seen: &[Seen], without: &Record, with: &Record, circumstances: Circumstances) -> Report {
     let (alone, behind) = (without.all(), with.all());
     let mut promises = vec![Promise {
         what: "requests that failed behind Evenkeel, over all failures".to_owned(),
@@ -230,7 +58,7 @@ fn report(seen: &[Seen], without: &Record, with: &Record, circumstances: Circums
         kept: seen.known.is_some_and(|known| known <= detection()),
     }));
     let verdict = format!(
-        "With one of three backends killed, frozen, failing and hanging in turn, {} requests failed behind Evenkeel; of \
+        "With one of three backends killed, frozen, unreachable, resetting, failing and hanging in turn, {} requests failed behind Evenkeel; of \
          one server without a proxy {} did: {} against {}.",
         of(&behind),
         of(&alone),
@@ -239,7 +67,7 @@ fn report(seen: &[Seen], without: &Record, with: &Record, circumstances: Circums
     );
     Report {
         name: "availability".to_owned(),
-        question: "What do clients see of a server that dies, freezes, fails or hangs?".to_owned(),
+        question: "What do clients see of a server that dies, vanishes, fails or hangs?".to_owned(),
         method: vec![format!(
             "One toy backend alone, and three behind Evenkeel, each get GET requests in an open loop ({RATE} a second, \
              Poisson; a client gives up after {}). The same failures happen at the same moments to the one and to the first \
@@ -249,12 +77,14 @@ fn report(seen: &[Seen], without: &Record, with: &Record, circumstances: Circums
             duration(Some(TIMEOUT)),
             duration(Some(PROBE_INTERVAL)),
             duration(Some(PROBE_TIMEOUT)),
-        )],
+        ),
+        format!("The failures: {}.", Failure::ALL.map(|it| format!("{} ({})", it.name(), it.description())).join("; "))],
         verdict: vec![verdict],
         promises,
         blocks: vec![
             Block::Table(totals(&alone, &behind)),
             Block::Table(by_failure(seen)),
+            Block::Table(by_kind(seen)),
             Block::Text {
                 text: "Nothing takes out an endpoint that answers requests with 500 while its probes are well: retries \
                        hide it from clients, at the price of one failed attempt for each request it was chosen for. \
@@ -304,7 +134,7 @@ fn by_failure(seen: &[Seen]) -> Table {
         "p99 behind",
         "longest behind",
         "known after",
-        "retries",
+        "retries, by reason",
     ];
     let rows = seen.iter().map(|seen| {
         vec![
@@ -314,14 +144,31 @@ fn by_failure(seen: &[Seen]) -> Table {
             duration(seen.behind.p99),
             duration(seen.behind.longest),
             duration(seen.known),
-            format!("{:.0}", seen.retries),
+            kinds(seen.retries.iter().map(|(reason, made)| (reason.as_str(), *made as u64))),
         ]
     });
     Table {
-        title: "By failure, from its beginning to the next one".to_owned(),
+        title: "By failure, from its beginning until the server was well again".to_owned(),
         head: head.map(str::to_owned).to_vec(),
         rows: rows.collect(),
     }
+}
+
+/// What clients saw of each failure.
+fn by_kind(seen: &[Seen]) -> Table {
+    let of = |it: &Summary| kinds(it.failed.iter().map(|(reason, failed)| (reason.as_str(), *failed)));
+    let rows = seen.iter().map(|it| vec![it.failure.name().to_owned(), of(&it.alone), of(&it.behind)]);
+    Table {
+        title: "Errors that clients saw, by kind".to_owned(),
+        head: ["failure", "one server, no proxy", "three behind Evenkeel"].map(str::to_owned).to_vec(),
+        rows: rows.collect(),
+    }
+}
+
+/// Kinds with how often each was seen: `reset 12, timeout 3`.
+fn kinds<'a>(of: impl Iterator<Item = (&'a str, u64)>) -> String {
+    let kinds: Vec<String> = of.map(|(kind, times)| format!("{kind} {}", count(times))).collect();
+    if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") }
 }
 
 /// The first few failures of each, in full.
@@ -404,7 +251,13 @@ mod tests {
     fn availability_in_nines_and_downtime() {
         assert_eq!((nines(0.999, 10), downtime(0.999)), ("3.0".to_owned(), "8.8 h".to_owned()));
         assert_eq!((nines(0.9999, 10), downtime(0.9999)), ("4.0".to_owned(), "53 min".to_owned()));
-        assert_eq!((nines(1.0, 2_827), downtime(1.0)), ("more than 3.4".to_owned(), "0 s".to_owned()));
+        assert_eq!((nines(1.0, 2_827), downtime(1.0)), ("> 3.4".to_owned(), "0 s".to_owned()));
         assert_eq!(downtime(0.5), "182.6 days");
+    }
+
+    #[test]
+    fn kinds_are_listed_with_their_counts() {
+        assert_eq!(kinds([("reset", 12), ("timeout", 3_456)].into_iter()), "reset 12, timeout 3,456");
+        assert_eq!(kinds(std::iter::empty()), "none");
     }
 }
