@@ -1,6 +1,7 @@
 //! The experiments of `evenkeel lab`: words of system design, measured on real parts.
 
 mod availability;
+mod scalability;
 
 use std::io;
 
@@ -10,6 +11,8 @@ use crate::site::Site;
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Experiment {
+    /// What more backends and workers serve, and where that ends.
+    Scalability,
     /// What clients see of failures, without a proxy and with one.
     Availability,
 }
@@ -31,11 +34,12 @@ pub trait Progress {
 
 impl Experiment {
     /// All of them, in the order in which they tell a story.
-    pub const ALL: [Self; 1] = [Self::Availability];
+    pub const ALL: [Self; 2] = [Self::Scalability, Self::Availability];
 
     /// Its word.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Scalability => "scalability",
             Self::Availability => "availability",
         }
     }
@@ -46,6 +50,7 @@ impl Experiment {
     /// It could not be carried out; a sentence with the reason. A broken promise is none: the report tells.
     pub fn run(self, site: &Site, setting: &Setting, progress: &mut dyn Progress) -> io::Result<Report> {
         match self {
+            Self::Scalability => scalability::run(site, setting, progress),
             Self::Availability => availability::run(site, setting, progress),
         }
     }
