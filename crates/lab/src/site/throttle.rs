@@ -16,8 +16,9 @@ use super::{Part, Scheduled};
 
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(3);
-/// So much of its time a part that idled may use at once afterwards.
-const BURST: Duration = Duration::from_millis(10);
+/// So much of its time a part that idled, or was stopped for too long, may use at once afterwards: the period of a
+/// container's quota (`cpu.max` of a cgroup).
+const BURST: Duration = Duration::from_millis(100);
 
 /// The throttle of a part. The part goes on unhindered when it is dropped.
 #[derive(Debug)]
@@ -123,7 +124,7 @@ mod tests {
         assert!((owed - 0.009).abs() < 1e-9, "4.5 ms too much are 9 ms of time: {owed}");
         assert_eq!(half.spend(ms(9), ms(0)), ms(0), "after which all is well");
         assert_eq!(half.spend(ms(60_000), ms(0)), ms(0));
-        let owed = half.spend(ms(0), ms(25)).as_secs_f64();
-        assert!((owed - 0.04).abs() < 1e-9, "a minute of idling is worth a burst of 5 ms: {owed}");
+        let owed = half.spend(ms(0), ms(70)).as_secs_f64();
+        assert!((owed - 0.04).abs() < 1e-9, "a minute of idling is worth a burst of 50 ms: {owed}");
     }
 }

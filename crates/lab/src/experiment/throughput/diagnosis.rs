@@ -220,19 +220,20 @@ impl Finding {
 impl Cause {
     /// What it is called: `the database pool of toy-2`.
     pub(super) fn told(self, parts: &[String]) -> String {
+        let pool = if parts.len() > 1 { "pools" } else { "pool" };
         let parts = parts.join(", ");
         match self {
-            Self::DatabasePool => format!("the database pool of {parts}"),
+            Self::DatabasePool => format!("the database {pool} of {parts}"),
             Self::BackendConcurrency => format!("the places (concurrency) of {parts}"),
             Self::SlowBackend => format!("the slow backend {parts}"),
             Self::CacheTooSmall => {
-                format!("a cache that is too small, and behind it the database pool of {parts}")
+                format!("a cache that is too small, and behind it the database {pool} of {parts}")
             }
             Self::CacheCpu => "the processor of the cache".to_owned(),
             Self::BackendCpu => format!("the processor of {parts}"),
             Self::ProxyCpu => "the processor of the proxy".to_owned(),
-            Self::LoadGenerator => "the load generator, before the system".to_owned(),
-            Self::MachineCpu => "the machine: all its cores were used".to_owned(),
+            Self::LoadGenerator => "the load generator".to_owned(),
+            Self::MachineCpu => "the machine's cores".to_owned(),
             Self::Unknown => "something that was not watched".to_owned(),
         }
     }

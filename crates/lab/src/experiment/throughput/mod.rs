@@ -42,7 +42,7 @@ pub(super) fn run(site: &Site, setting: &Setting, progress: &mut dyn Progress) -
     let begun = Circumstances::begin(command, setting.seed);
     let (pace, every) = match setting.quick {
         true => (
-            Pace { from: 120.0, growth: 1.6, step: Duration::from_millis(1_200), most: 20_000.0 },
+            Pace { from: 125.0, growth: 1.6, step: Duration::from_secs(1), most: 20_000.0 },
             Duration::from_millis(100),
         ),
         false => (

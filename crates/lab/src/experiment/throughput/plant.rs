@@ -10,7 +10,7 @@ use crate::site::{Configuration, Part, Site};
 pub enum Plant {
     /// One of three backends has one database connection.
     SmallPool,
-    /// One of three backends takes 120 ms longer for everything.
+    /// One of three backends takes 110 ms longer for everything.
     SlowBackend,
     /// The cache has room for a few rows.
     TinyCache,
@@ -31,10 +31,12 @@ pub(super) const WRITES: f64 = 0.08;
 
 const CONNECTIONS: u32 = 4;
 const SMALL_POOL: u32 = 1;
-const SLOW_MS: u32 = 120;
-const TINY: &str = "6kb";
+/// So many that a proxy with half a core is full before them, also where it is fast.
+const LARGE_POOL: u32 = 16;
+const SLOW_MS: u32 = 110;
+const TINY: &str = "8kb";
 const HALF: f64 = 0.5;
-const ROUTES: usize = 1_000;
+const ROUTES: usize = 6_000;
 
 impl Plant {
     /// Its word.
@@ -54,7 +56,8 @@ impl Plant {
             Self::SlowBackend => format!("toy-2 takes {SLOW_MS} ms longer for each request"),
             Self::TinyCache => format!("the cache may take {TINY} of memory"),
             Self::HalfProxy => format!(
-                "the proxy may use half a core and compares the fields of each request with those of {ROUTES} routes"
+                "the proxy may use half a core, and compares each request with {ROUTES} routes; each backend has \
+                 {LARGE_POOL} database connections"
             ),
         }
     }
@@ -98,12 +101,16 @@ fn url(cache: &Part) -> String {
 
 fn backend(site: &Site, number: usize, cache: &str, plant: Option<Plant>) -> io::Result<Part> {
     let is_planted = |what: Plant| plant == Some(what) && number == 2;
-    let connections = if is_planted(Plant::SmallPool) { SMALL_POOL } else { CONNECTIONS };
+    let connections = match plant {
+        Some(Plant::HalfProxy) => LARGE_POOL,
+        _ if is_planted(Plant::SmallPool) => SMALL_POOL,
+        _ => CONNECTIONS,
+    };
     let (connections, places, rows) = (connections.to_string(), PLACES.to_string(), ROWS.to_string());
     let query = format!("fixed:{QUERY_MS}ms");
     let slow = format!("fixed:{SLOW_MS}ms");
     let mut flags = vec!["--rows", &rows, "--capacity", &places, "--database-pool", &connections];
-    flags.extend(["--database-latency", &query, "--cache", cache, "--cache-ttl", "30m"]);
+    flags.extend(["--database-latency", &query, "--cache", cache, "--cache-ttl", "10m"]);
     if is_planted(Plant::SlowBackend) {
         flags.extend(["--latency", &slow]);
     }
@@ -112,7 +119,7 @@ fn backend(site: &Site, number: usize, cache: &str, plant: Option<Plant>) -> io:
 
 /// A backend as the others, but with its database close by: to fill the cache with.
 pub(super) fn stocker(site: &Site, cache: &Part) -> io::Result<Part> {
-    site.toy("stocker", &["--rows", &ROWS.to_string(), "--cache", &url(cache), "--cache-ttl", "30m"])
+    site.toy("stocker", &["--rows", &ROWS.to_string(), "--cache", &url(cache), "--cache-ttl", "10m"])
 }
 
 /// Routes that differ in a field alone, so that they are tried one after the other, and that no request takes.
