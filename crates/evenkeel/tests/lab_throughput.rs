@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::process::{Command, Output, Stdio};
+use std::sync::{PoisonError, RwLock};
 
 use serde_json::Value;
+
+/// Who needs a processor wants it alone; the others sleep most of the time.
+static PROCESSOR: RwLock<()> = RwLock::new(());
 
 fn lab(arguments: &[&str]) -> (Output, Value) {
     let out = evenkeel_testkit::TempDir::new();
@@ -36,6 +40,7 @@ fn found(plant: &str) -> Value {
 
 #[test]
 fn a_small_database_pool_is_found_and_whose_it_is() {
+    let _shared = PROCESSOR.read().unwrap_or_else(PoisonError::into_inner);
     let finding = found("small-pool");
     assert_eq!(
         (&finding["cause"], &finding["parts"]),
@@ -46,6 +51,7 @@ fn a_small_database_pool_is_found_and_whose_it_is() {
 
 #[test]
 fn a_slow_backend_is_found_and_which_one() {
+    let _shared = PROCESSOR.read().unwrap_or_else(PoisonError::into_inner);
     let finding = found("slow-backend");
     assert_eq!(
         (&finding["cause"], &finding["parts"]),
@@ -55,12 +61,14 @@ fn a_slow_backend_is_found_and_which_one() {
 
 #[test]
 fn a_cache_that_is_too_small_is_found_behind_the_databases_it_fills() {
+    let _shared = PROCESSOR.read().unwrap_or_else(PoisonError::into_inner);
     let finding = found("tiny-cache");
     assert_eq!(finding["cause"], "cache_too_small", "{finding:#}");
 }
 
 #[test]
 fn a_proxy_with_half_a_core_is_found() {
+    let _alone = PROCESSOR.write().unwrap_or_else(PoisonError::into_inner);
     let finding = found("half-proxy");
     assert_eq!((&finding["cause"], &finding["parts"]), (&"proxy_cpu".into(), &serde_json::json!(["proxy"])));
 }

@@ -150,11 +150,24 @@ fn promises(outcome: &Outcome) -> Vec<Promise> {
 }
 
 fn steps(steps: &[Seen]) -> Table {
-    let head =
-        ["requests/s", "answered/s", "failed", "p50", "p99", "load late by", "cache hits", "used most"];
+    let head = [
+        "requests/s",
+        "answered/s",
+        "failed",
+        "p50",
+        "p99",
+        "load late by",
+        "cache hits",
+        "machine",
+        "used most",
+    ];
     let rows = steps.iter().map(|step| {
         let (taken, summary) = (&step.taken, &step.taken.summary);
-        let most = step.evidence.uses.iter().max_by(|one, other| one.used.total_cmp(&other.used));
+        let uses = || step.evidence.uses.iter();
+        let machine = uses().find(|it| it.thing == Thing::Machine).map(|machine| machine.used);
+        let most = uses()
+            .filter(|it| it.thing != Thing::Machine)
+            .max_by(|one, other| one.used.total_cmp(&other.used));
         vec![
             rate(taken.rate),
             rate(summary.rate()),
@@ -163,6 +176,7 @@ fn steps(steps: &[Seen]) -> Table {
             duration(summary.p99),
             duration(Some(taken.lag)),
             percent(step.evidence.cache.hit_share()),
+            percent(machine),
             most.map_or_else(
                 || "-".to_owned(),
                 |most| format!("{} {}", name(most), percent(Some(most.used))),
