@@ -60,7 +60,8 @@ impl Taken {
 
     /// The share that failed.
     pub(super) fn failed(&self) -> f64 {
-        1.0 - self.summary.availability()
+        let failures = self.summary.failures();
+        failures as f64 / (self.summary.ok + failures).max(1) as f64
     }
 
     /// Late enough to break the promise alone.
