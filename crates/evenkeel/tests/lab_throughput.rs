@@ -24,9 +24,24 @@ fn lab(arguments: &[&str]) -> (Output, Value) {
     (output, serde_json::from_str(&json).unwrap_or_default())
 }
 
+/// Whether somebody else had the machine: then there is nothing to be learnt of processors.
+fn is_disturbed(report: &Value) -> bool {
+    let evidence = &report["data"]["steps"].as_array().unwrap().last().unwrap()["evidence"];
+    let uses = evidence["uses"].as_array().unwrap();
+    let machine = uses.iter().find(|it| it["thing"] == "machine").unwrap();
+    let used = machine["used"].as_f64().unwrap() * machine["there_is"].as_f64().unwrap();
+    report["data"]["finding"]["cause"] == "machine_cpu" && evidence["ours"].as_f64().unwrap() < 0.7 * used
+}
+
 /// What was found, and that it is no guess.
 fn found(plant: &str) -> Value {
-    let (output, report) = lab(&["throughput", "--plant", plant]);
+    let run = || lab(&["throughput", "--plant", plant]);
+    let (mut output, mut report) = run();
+    for _ in 0..2 {
+        if is_disturbed(&report) {
+            (output, report) = run();
+        }
+    }
     let data = &report["data"];
     let finding = &data["finding"];
     assert!(finding.is_object(), "{output:?}");

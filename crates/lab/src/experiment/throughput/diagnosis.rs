@@ -74,7 +74,7 @@ impl Case<'_> {
             .or_else(|| self.plain(Thing::BackendCpu, Cause::BackendCpu))
             .or_else(|| self.plain(Thing::ProxyCpu, Cause::ProxyCpu))
             .or_else(|| self.plain(Thing::Generator, Cause::LoadGenerator))
-            .or_else(|| self.plain(Thing::Machine, Cause::MachineCpu));
+            .or_else(|| self.of_machine());
         innermost.or_else(|| self.of_lateness()).or_else(|| self.of_paces()).unwrap_or_else(|| Finding {
             because: "nothing that was watched was full".to_owned(),
             ..Finding::of(Cause::Unknown, Vec::new())
@@ -132,6 +132,14 @@ impl Case<'_> {
             return Some(self.about(Cause::SlowBackend, &full, because));
         }
         Some(self.about(Cause::BackendConcurrency, &full, String::new()))
+    }
+
+    /// All cores are used, by the parts or by somebody else.
+    fn of_machine(&self) -> Option<Finding> {
+        let full = self.full(Thing::Machine)?;
+        let cores = full.first().map_or(0.0, |machine| machine.there_is);
+        let because = format!("of {cores:.0} cores this experiment used {:.1}", self.broken.ours);
+        Some(self.about(Cause::MachineCpu, &full, because))
     }
 
     /// Nothing is full, but one backend takes much longer than the others.

@@ -109,6 +109,8 @@ pub(super) struct Evidence {
     pub(super) uses: Vec<Use>,
     pub(super) paces: Vec<Pace>,
     pub(super) cache: CacheSeen,
+    /// Cores that the parts and their load used together; the rest of the machine's use is somebody else's.
+    pub(super) ours: f64,
 }
 
 /// What is not told by the parts themselves.
@@ -150,6 +152,8 @@ pub(super) fn gather(
     }
     evidence.cache.evictions = cache.rate(EVICTIONS, span).unwrap_or(0.0);
     evidence.uses.extend(processor(Thing::CacheCpu, cache, 1.0, span));
+    let of_all = backends.iter().chain([proxy, cache]).filter_map(|part| part.cores(span));
+    evidence.ours = of_all.sum::<f64>() + around.generator;
     let outside = Some((around.under_way - within_backends).max(0.0));
     let of_proxy = processor(Thing::ProxyCpu, proxy, around.proxy_cores, span);
     evidence.uses.extend(of_proxy.map(|of_proxy| Use { queue: outside, ..of_proxy }));
@@ -267,6 +271,7 @@ mod tests {
         assert_eq!(evidence.paces, [Pace { part: "toy".to_owned(), mean: 0.015 }]);
         assert_eq!(evidence.cache, CacheSeen { hits: 90.0, misses: 30.0, evictions: 20.0 });
         assert_eq!(evidence.cache.hit_share(), Some(0.75));
+        assert_eq!(evidence.ours, 1.8, "half a core each, and the load's");
     }
 
     #[test]

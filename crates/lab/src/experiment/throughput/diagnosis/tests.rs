@@ -137,6 +137,16 @@ fn processors_of_parts_before_that_of_the_load_and_all_of_the_machine() {
 }
 
 #[test]
+fn a_machine_that_others_use_is_told_apart() {
+    let broken = Evidence { ours: 0.62, ..with(calm(), Thing::Machine, "", 1.0, 0.0) };
+    let finding = find(&broken);
+    assert_eq!(
+        (finding.cause, finding.because.as_str()),
+        (Cause::MachineCpu, "of 2 cores this experiment used 0.6")
+    );
+}
+
+#[test]
 fn what_is_used_but_not_waited_for_is_not_full() {
     let broken = with(calm(), Thing::Pool, "toy-2", 0.9, 2.0);
     assert_eq!(found(&broken), (Cause::Unknown, Vec::new()), "one waited before as well");
