@@ -2,8 +2,9 @@
 //!
 //! A thing is full when most of it is used and more wait for it than in the last step that was good. Of several, the
 //! innermost is to blame: a request keeps its place in a backend while it waits for the database, so a full database
-//! fills the places before it, and nothing behind the bottleneck is ever full. Things that nothing is waited for in
-//! (processors) come after those.
+//! fills the places before it, and nothing behind the bottleneck is ever full. Processors come after those, though
+//! they are further in: one that is short makes everything take longer, and by that it is told. What serves does not
+//! take longer for being asked more often, so a thing whose service time grew is waiting for something itself.
 
 use serde::Serialize;
 
@@ -11,6 +12,10 @@ use super::evidence::{Evidence, Thing, Use};
 
 /// From here on queues are longer than what is served, whatever is queued for (Gregg: 70 %).
 const BUSY: f64 = 0.7;
+/// A service time that grew by more has waiting in it.
+const STEADY: f64 = 1.5;
+/// A pool with a smaller share of what its backend is serving does not hold it up.
+const MOST_OF_IT: f64 = 0.5;
 /// A processor that is used this much has nothing left between the samples.
 const FULL: f64 = 0.85;
 /// The machine's cores: also others use them.
@@ -181,10 +186,20 @@ impl Case<'_> {
         match it.thing {
             Thing::Pool | Thing::Places => {
                 let before = self.before(it).and_then(|before| before.queue).unwrap_or(0.0);
-                it.used >= BUSY && it.queue.is_some_and(|queue| queue >= before + GREW)
+                let grew = it.queue.is_some_and(|queue| queue >= before + GREW);
+                let holds_up = it.share.is_none_or(|share| share >= MOST_OF_IT);
+                it.used >= BUSY && grew && holds_up && self.is_steady(it)
             }
             Thing::CacheCpu | Thing::BackendCpu | Thing::ProxyCpu | Thing::Generator => it.used >= FULL,
             Thing::Machine => it.used >= MACHINE_FULL,
+        }
+    }
+
+    /// Whether it serves as fast as before, so far as that is known.
+    fn is_steady(&self, it: &Use) -> bool {
+        match (it.service, self.before(it).and_then(|before| before.service)) {
+            (Some(now), Some(before)) => now <= STEADY * before,
+            _ => true,
         }
     }
 

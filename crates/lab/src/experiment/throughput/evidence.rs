@@ -77,6 +77,8 @@ pub(super) struct Use {
     pub(super) queue: Option<f64>,
     /// How long a piece of work keeps one of them, in seconds.
     pub(super) service: Option<f64>,
+    /// Of the requests that the backend is serving, the share that is at this pool, waiting or worked on.
+    pub(super) share: Option<f64>,
 }
 
 /// How long a backend took for a request, in seconds.
@@ -164,6 +166,7 @@ pub(super) fn gather(
         used,
         queue: None,
         service: None,
+        share: None,
     };
     evidence.uses.push(alone(Thing::Generator, 1.0, around.generator));
     evidence.uses.push(alone(Thing::Machine, around.cores, around.machine));
@@ -173,6 +176,7 @@ pub(super) fn gather(
 fn pool(backend: &Series, span: Span) -> Option<Use> {
     let there_is = backend.most(CONNECTIONS, span)?;
     let (worked, queries) = (backend.rate(WORKED, span)?, backend.rate(QUERIES, span)?);
+    let here = backend.mean(POOL_QUEUE, span).unwrap_or(0.0) + worked;
     Some(Use {
         thing: Thing::Pool,
         part: backend.name.clone(),
@@ -180,6 +184,7 @@ fn pool(backend: &Series, span: Span) -> Option<Use> {
         used: ratio(worked, there_is)?,
         queue: backend.most(POOL_QUEUE, span),
         service: ratio(worked, queries),
+        share: backend.mean(PLACES_USED, span).and_then(|serving| ratio(here, serving)),
     })
 }
 
@@ -194,6 +199,7 @@ fn places(backend: &Series, span: Span) -> Option<Use> {
         used: ratio(taken, there_is)?,
         queue: backend.most(PLACES_QUEUE, span),
         service: ratio(taken, backend.rate(ANSWERS, span)?),
+        share: None,
     })
 }
 
@@ -205,6 +211,7 @@ fn processor(thing: Thing, of: &Series, there_is: f64, span: Span) -> Option<Use
         used: ratio(of.cores(span)?, there_is)?,
         queue: of.cores_waited_for(span),
         service: None,
+        share: None,
     })
 }
 
@@ -258,6 +265,8 @@ mod tests {
         let of = |thing| evidence.uses.iter().find(|it| it.thing == thing).unwrap();
         let pool = of(Thing::Pool);
         assert_eq!((pool.used, pool.there_is, pool.queue, pool.service), (0.75, 2.0, Some(4.0), Some(0.015)));
+        let at_pool = pool.share.unwrap();
+        assert!((at_pool - (5.0 / 3.0 + 1.5) / 3.0).abs() < 1e-9, "{at_pool}");
         let places = of(Thing::Places);
         assert_eq!((places.used, places.queue, places.service), (0.3, Some(0.0), Some(0.015)));
         assert_eq!((of(Thing::BackendCpu).used, of(Thing::BackendCpu).queue), (0.5, Some(0.25)));

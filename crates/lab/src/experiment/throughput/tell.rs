@@ -217,7 +217,7 @@ fn same<'a>(step: &'a Seen, it: &Use) -> Option<&'a Use> {
 
 fn name(it: &Use) -> String {
     match it.thing {
-        Thing::Pool => format!("{} database pool", it.part),
+        Thing::Pool => format!("{} pool", it.part),
         Thing::Places => format!("{} places", it.part),
         Thing::CacheCpu | Thing::BackendCpu | Thing::ProxyCpu => format!("{} CPU", it.part),
         Thing::Generator => "load generator CPU".to_owned(),

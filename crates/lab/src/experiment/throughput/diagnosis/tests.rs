@@ -5,7 +5,7 @@ use super::*;
 
 fn a_use(thing: Thing, part: &str, there_is: f64, used: f64, queue: f64, service: f64) -> Use {
     let service = (service > 0.0).then_some(service);
-    Use { thing, part: part.to_owned(), there_is, used, queue: Some(queue), service }
+    Use { thing, part: part.to_owned(), there_is, used, queue: Some(queue), service, share: None }
 }
 
 /// Three backends that have enough of everything, and a cache that fits.
@@ -144,6 +144,22 @@ fn a_machine_that_others_use_is_told_apart() {
         (finding.cause, finding.because.as_str()),
         (Cause::MachineCpu, "of 2 cores this experiment used 0.6")
     );
+}
+
+/// Seen on two cores that others had: backends that wait for a core keep their places, and some of what they serve is
+/// at the database.
+#[test]
+fn what_fills_as_everything_takes_longer_is_not_to_blame() {
+    let mut broken = with(calm(), Thing::Machine, "", 1.0, 0.0);
+    broken = with(broken, Thing::Pool, "toy-2", 0.82, 7.0);
+    broken = with(broken, Thing::Places, "toy-2", 0.75, 150.0);
+    let starved = change(broken, Thing::Pool, "toy-2", |it| it.share = Some(0.4));
+    let starved = change(starved, Thing::Places, "toy-2", |it| it.service = Some(0.03));
+    assert_eq!(found(&starved).0, Cause::MachineCpu);
+    let steady = change(starved.clone(), Thing::Places, "toy-2", |it| it.service = Some(0.006));
+    assert_eq!(found(&steady), (Cause::BackendConcurrency, vec!["toy-2".to_owned()]));
+    let at_the_database = change(starved, Thing::Pool, "toy-2", |it| it.share = Some(0.9));
+    assert_eq!(found(&at_the_database), (Cause::DatabasePool, vec!["toy-2".to_owned()]));
 }
 
 #[test]
