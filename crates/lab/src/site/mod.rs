@@ -8,7 +8,10 @@ mod ask;
 mod hole;
 mod metrics;
 mod part;
+mod processes;
 mod processors;
+mod throttle;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +21,10 @@ pub use ask::{Answer, ask};
 pub use hole::Hole;
 pub use metrics::Metrics;
 pub use part::Part;
+pub use processes::Scheduled;
 pub use processors::{Processors, Usage};
+pub use throttle::Throttle;
+pub use watch::{Look, Series, Watch};
 
 use crate::scratch::Scratch;
 
