@@ -2,8 +2,11 @@
 
 mod availability;
 mod scalability;
+mod throughput;
 
 use std::io;
+
+pub use throughput::Plant;
 
 use crate::report::Report;
 use crate::site::Site;
@@ -15,6 +18,8 @@ pub enum Experiment {
     Scalability,
     /// What clients see of failures, without a proxy and with one.
     Availability,
+    /// What breaks first when the load grows.
+    Throughput,
 }
 
 /// How an experiment is run.
@@ -24,6 +29,8 @@ pub struct Setting {
     pub quick: bool,
     /// Of everything drawn by chance.
     pub seed: u64,
+    /// A bottleneck that `throughput` has to find; the others know none.
+    pub plant: Option<Plant>,
 }
 
 /// Where an experiment says what it is doing, a line each.
@@ -34,13 +41,14 @@ pub trait Progress {
 
 impl Experiment {
     /// All of them, in the order in which they tell a story.
-    pub const ALL: [Self; 2] = [Self::Scalability, Self::Availability];
+    pub const ALL: [Self; 3] = [Self::Scalability, Self::Availability, Self::Throughput];
 
     /// Its word.
     pub fn name(self) -> &'static str {
         match self {
             Self::Scalability => "scalability",
             Self::Availability => "availability",
+            Self::Throughput => "throughput",
         }
     }
 
@@ -52,6 +60,7 @@ impl Experiment {
         match self {
             Self::Scalability => scalability::run(site, setting, progress),
             Self::Availability => availability::run(site, setting, progress),
+            Self::Throughput => throughput::run(site, setting, progress),
         }
     }
 }

@@ -7,7 +7,10 @@
 mod ask;
 mod metrics;
 mod part;
+mod processes;
 mod processors;
+mod throttle;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +19,10 @@ use std::path::{Path, PathBuf};
 pub use ask::{Answer, ask};
 pub use metrics::Metrics;
 pub use part::Part;
+pub use processes::Scheduled;
 pub use processors::{Processors, Usage};
+pub use throttle::Throttle;
+pub use watch::{Look, Series, Watch};
 
 use crate::scratch::Scratch;
 
