@@ -56,8 +56,7 @@ impl Cache {
             Written { outcome, invalidated, cache: asked.elapsed() }
         });
         // That nothing was sent, the task's end says better.
-        let in_time = async { Ok(answered.await.unwrap_or_default()) };
-        if let Err(refusal) = self.database.in_time(in_time).await {
+        if let Err(refusal) = self.database.in_time(async { Ok(answered.await) }).await {
             return Written::untold(Err(refusal));
         }
         let cut_off =

@@ -117,7 +117,8 @@ impl fmt::Display for Refusal {
             ),
             Refusal::TimedOut(limit) => write!(
                 f,
-                "the database did not answer within {limit:?} (--database-timeout); a write may be carried out yet"
+                "the database did not answer within {limit:?} (--database-timeout); if this was a write, it may be \
+                 carried out yet"
             ),
             Refusal::Down => f.write_str("the database is down: chaos (/chaos?mode=reset ends it)"),
             Refusal::Failed(reason) => write!(f, "the database failed: {reason}"),
