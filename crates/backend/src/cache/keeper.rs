@@ -16,6 +16,7 @@ use super::entry;
 use super::fault::Fault;
 use super::link::{Link, Owed};
 use super::state::CacheState;
+use crate::database::items::Key;
 
 /// How long connecting and greeting may take, and each batch of what is owed before the connection is used.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -84,7 +85,7 @@ async fn hold(link: &Link) {
 
 /// Dials and greets: user, password, database.
 async fn connect(link: &Link) -> Result<(MultiplexedConnection, impl Future<Output = ()> + 'static), Fault> {
-    let url = &link.options.url;
+    let url = &link.url;
     let stream = TcpStream::connect(url.address()).await.map_err(|error| Fault::of_dial(&error))?;
     stream.set_nodelay(true).map_err(|error| Fault::of_dial(&error))?;
     let config = AsyncConnectionConfig::new()
@@ -100,7 +101,7 @@ async fn connect(link: &Link) -> Result<(MultiplexedConnection, impl Future<Outp
 /// One question as requests put it, within their time; then what is owed; then requests may come. A cache that
 /// refuses what is owed is read, but for those rows.
 async fn prove(link: &Link, connection: &mut MultiplexedConnection) -> Result<u64, Fault> {
-    let command = entry::get(0);
+    let command = entry::get(&Key::Item(0));
     let answer = timeout(link.options.timeout, connection.send_packed_command(&command));
     match answer.await.map_err(|_| Fault::Timeout)?.map_err(|error| Fault::of_client(&error))? {
         Value::Nil | Value::BulkString(_) => {}
@@ -152,10 +153,10 @@ async fn make_up(
     connection: &mut MultiplexedConnection,
     owed: &[Owed],
 ) -> Result<Option<Fault>, Fault> {
-    let mut refused = send(connection, owed, link.options.fence).await?;
+    let mut refused = send(link, connection, owed, link.options.fence).await?;
     if refused == Some(Fault::Oom) {
         // As for one: a full cache takes no fence, but it deletes.
-        refused = send(connection, owed, Duration::ZERO).await?;
+        refused = send(link, connection, owed, Duration::ZERO).await?;
     }
     if refused.is_none() {
         link.settled(owed);
@@ -165,12 +166,13 @@ async fn make_up(
 
 /// The fault in the first error reply, if there is one.
 async fn send(
+    link: &Link,
     connection: &mut MultiplexedConnection,
     owed: &[Owed],
     fence: Duration,
 ) -> Result<Option<Fault>, Fault> {
-    let commands = entry::invalidate_all(owed.iter().map(|owed| owed.id), fence);
-    let replies = connection.send_packed_commands(&commands, 0, owed.len()).await;
+    let commands = link.invalidation(owed.iter().map(|owed| &owed.key), fence);
+    let replies = connection.send_packed_commands(&commands, 0, commands.len()).await;
     let mut refused = None;
     for reply in replies.map_err(|error| Fault::of_client(&error))? {
         match reply {
