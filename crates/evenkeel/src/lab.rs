@@ -35,6 +35,10 @@ pub(crate) struct Arguments {
 enum Word {
     /// What clients see of failures, without a proxy and with one
     Availability,
+    /// What an index and a cache make of a slow answer
+    Latency,
+    /// What a cache answers that is no longer so, and what it costs to prevent it
+    Consistency,
     /// One after the other
     All,
 }
@@ -93,6 +97,8 @@ impl Word {
         match self {
             Self::All => true,
             Self::Availability => experiment == Experiment::Availability,
+            Self::Latency => experiment == Experiment::Latency,
+            Self::Consistency => experiment == Experiment::Consistency,
         }
     }
 }

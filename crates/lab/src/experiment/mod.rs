@@ -1,6 +1,8 @@
 //! The experiments of `evenkeel lab`: words of system design, measured on real parts.
 
 mod availability;
+mod consistency;
+mod latency;
 
 use std::io;
 
@@ -12,6 +14,10 @@ use crate::site::Site;
 pub enum Experiment {
     /// What clients see of failures, without a proxy and with one.
     Availability,
+    /// What an index and a cache make of a slow answer.
+    Latency,
+    /// What a cache answers that is no longer so, and what it costs to prevent it.
+    Consistency,
 }
 
 /// How an experiment is run.
@@ -31,12 +37,14 @@ pub trait Progress {
 
 impl Experiment {
     /// All of them, in the order in which they tell a story.
-    pub const ALL: [Self; 1] = [Self::Availability];
+    pub const ALL: [Self; 3] = [Self::Availability, Self::Latency, Self::Consistency];
 
     /// Its word.
     pub fn name(self) -> &'static str {
         match self {
             Self::Availability => "availability",
+            Self::Latency => "latency",
+            Self::Consistency => "consistency",
         }
     }
 
@@ -47,6 +55,8 @@ impl Experiment {
     pub fn run(self, site: &Site, setting: &Setting, progress: &mut dyn Progress) -> io::Result<Report> {
         match self {
             Self::Availability => availability::run(site, setting, progress),
+            Self::Latency => latency::run(site, setting, progress),
+            Self::Consistency => consistency::run(site, setting, progress),
         }
     }
 }

@@ -14,7 +14,7 @@ mod tally;
 mod target;
 
 pub use record::{Failure, Record, Slice, Summary};
-pub use requests::{Get, Items, Mix, Requests};
+pub use requests::{Answer, Get, Items, Mix, Names, Reply, Requests};
 pub use run::Load;
 pub use tally::Totals;
 

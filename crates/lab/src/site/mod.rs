@@ -7,6 +7,7 @@
 mod ask;
 mod metrics;
 mod part;
+mod relay;
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 pub use ask::{Answer, ask};
 pub use metrics::Metrics;
 pub use part::Part;
+pub use relay::Relay;
 
 use crate::scratch::Scratch;
 
