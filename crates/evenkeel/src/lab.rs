@@ -33,6 +33,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Word {
+    /// What 1, 2, 4 and 8 backends serve, where it bends, and why
+    Scalability,
     /// What clients see of failures, without a proxy and with one
     Availability,
     /// What an index and a cache make of a slow answer
@@ -96,6 +98,7 @@ impl Word {
     fn takes(self, experiment: Experiment) -> bool {
         match self {
             Self::All => true,
+            Self::Scalability => experiment == Experiment::Scalability,
             Self::Availability => experiment == Experiment::Availability,
             Self::Latency => experiment == Experiment::Latency,
             Self::Consistency => experiment == Experiment::Consistency,

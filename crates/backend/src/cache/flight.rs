@@ -1,16 +1,17 @@
-//! Single flight: while one request reads an item, others that need it wait for what that one finds.
+//! Single flight: while one request reads for a key, others that need it wait for what that one finds.
 
 use std::collections::HashMap;
-use std::collections::hash_map;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{oneshot, watch};
 
+use crate::database::items::Key;
+
 /// Most flights at once. Beyond it a request reads for itself.
 const MOST: usize = 10_000;
 
-/// The reads under way, by item. `T` is what a read finds; each waiter gets a clone.
+/// The reads under way, by key. `T` is what a read finds; each waiter gets a clone.
 #[derive(Debug)]
 pub(super) struct Flights<T> {
     table: Mutex<Table<T>>,
@@ -18,7 +19,7 @@ pub(super) struct Flights<T> {
 
 #[derive(Debug)]
 struct Table<T> {
-    flights: HashMap<i64, Flight<T>>,
+    flights: HashMap<Key, Flight<T>>,
     begun: u64,
 }
 
@@ -39,7 +40,7 @@ pub(super) struct Seat<T> {
 #[derive(Debug)]
 pub(super) struct Leader<T> {
     flights: Arc<Flights<T>>,
-    id: i64,
+    key: Key,
     number: u64,
     landing: watch::Sender<Option<T>>,
     deserted: oneshot::Receiver<Infallible>,
@@ -64,10 +65,10 @@ impl<T: Clone> Flights<T> {
         Arc::new(Flights { table: Mutex::new(Table { flights: HashMap::new(), begun: 0 }) })
     }
 
-    /// Joins the flight of an item, or begins one.
-    pub(super) fn board(self: &Arc<Self>, id: i64) -> Boarding<T> {
+    /// Joins the flight of a key, or begins one.
+    pub(super) fn board(self: &Arc<Self>, key: &Key) -> Boarding<T> {
         let mut table = self.lock();
-        if let Some(seat) = table.flights.get(&id).and_then(|flight| flight.seat.upgrade()) {
+        if let Some(seat) = table.flights.get(key).and_then(|flight| flight.seat.upgrade()) {
             return Boarding::Joined(seat);
         }
         if table.flights.len() >= MOST {
@@ -78,11 +79,11 @@ impl<T: Clone> Flights<T> {
         let (landing, landed) = watch::channel(None);
         let (occupied, deserted) = oneshot::channel();
         let seat = Arc::new(Seat { landed, _occupied: occupied });
-        table.flights.insert(id, Flight { number, seat: Arc::downgrade(&seat) });
+        table.flights.insert(key.clone(), Flight { number, seat: Arc::downgrade(&seat) });
         drop(table);
         let leader = Leader {
             flights: Arc::clone(self),
-            id,
+            key: key.clone(),
             number,
             landing,
             deserted,
@@ -92,10 +93,10 @@ impl<T: Clone> Flights<T> {
         Boarding::First(leader, seat)
     }
 
-    /// Nobody joins the flight of this item any more: what it finds may be old. Who is on board already came
+    /// Nobody joins the flight of this key any more: what it finds may be old. Who is on board already came
     /// before the write, or while it went on, and may see either.
-    pub(super) fn forget(&self, id: i64) {
-        self.lock().flights.remove(&id);
+    pub(super) fn forget(&self, key: &Key) {
+        self.lock().flights.remove(key);
     }
 
     /// Flights under way.
@@ -121,19 +122,17 @@ impl<T: Clone> Leader<T> {
         let _ = (&mut self.deserted).await;
     }
 
-    /// The item was not written since the flight began, as far as this process knows.
+    /// The rows were not written since the flight began, as far as this process knows.
     pub(super) fn is_fresh(&self) -> bool {
-        self.flights.lock().flights.get(&self.id).is_some_and(|flight| flight.number == self.number)
+        self.flights.lock().flights.get(&self.key).is_some_and(|flight| flight.number == self.number)
     }
 }
 
 impl<T> Drop for Leader<T> {
     fn drop(&mut self) {
         let mut table = self.flights.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if let hash_map::Entry::Occupied(flight) = table.flights.entry(self.id)
-            && flight.get().number == self.number
-        {
-            flight.remove();
+        if table.flights.get(&self.key).is_some_and(|flight| flight.number == self.number) {
+            table.flights.remove(&self.key);
         }
     }
 }
@@ -150,14 +149,14 @@ mod tests {
     use super::*;
 
     fn first(flights: &Arc<Flights<u32>>, id: i64) -> (Leader<u32>, Arc<Seat<u32>>) {
-        match flights.board(id) {
+        match flights.board(&Key::Item(id)) {
             Boarding::First(leader, seat) => (leader, seat),
             other => panic!("{other:?}"),
         }
     }
 
     fn joined(flights: &Arc<Flights<u32>>, id: i64) -> Arc<Seat<u32>> {
-        match flights.board(id) {
+        match flights.board(&Key::Item(id)) {
             Boarding::Joined(seat) => seat,
             other => panic!("{other:?}"),
         }
@@ -214,7 +213,7 @@ mod tests {
         let flights = Flights::new();
         let (mut old, on_board) = first(&flights, 7);
         assert!(old.is_fresh());
-        flights.forget(7);
+        flights.forget(&Key::Item(7));
         assert!(!old.is_fresh());
         let (mut new, later) = first(&flights, 7);
         old.land(1);
@@ -228,7 +227,7 @@ mod tests {
     fn there_is_a_bound() {
         let flights = Flights::<u32>::new();
         let most: Vec<_> = (0..MOST as i64).map(|id| first(&flights, id)).collect();
-        assert!(matches!(flights.board(-1), Boarding::Full));
+        assert!(matches!(flights.board(&Key::Item(-1)), Boarding::Full));
         joined(&flights, 5);
         drop(most);
         assert_eq!(flights.count(), 0);

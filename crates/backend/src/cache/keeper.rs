@@ -16,6 +16,7 @@ use super::entry;
 use super::fault::Fault;
 use super::link::{Link, Owed};
 use super::state::CacheState;
+use crate::database::items::Key;
 
 /// How long connecting and greeting may take, and each batch of what is owed before the connection is used.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -100,7 +101,7 @@ async fn connect(link: &Link) -> Result<(MultiplexedConnection, impl Future<Outp
 /// One question as requests put it, within their time; then what is owed; then requests may come. A cache that
 /// refuses what is owed is read, but for those rows.
 async fn prove(link: &Link, connection: &mut MultiplexedConnection) -> Result<u64, Fault> {
-    let command = entry::get(0);
+    let command = entry::get(&Key::Item(0));
     let answer = timeout(link.options.timeout, connection.send_packed_command(&command));
     match answer.await.map_err(|_| Fault::Timeout)?.map_err(|error| Fault::of_client(&error))? {
         Value::Nil | Value::BulkString(_) => {}
@@ -169,8 +170,8 @@ async fn send(
     owed: &[Owed],
     fence: Duration,
 ) -> Result<Option<Fault>, Fault> {
-    let commands = entry::invalidate_all(owed.iter().map(|owed| owed.id), fence);
-    let replies = connection.send_packed_commands(&commands, 0, owed.len()).await;
+    let commands = entry::invalidate_all(owed.iter().map(|owed| &owed.key), fence);
+    let replies = connection.send_packed_commands(&commands, 0, commands.len()).await;
     let mut refused = None;
     for reply in replies.map_err(|error| Fault::of_client(&error))? {
         match reply {

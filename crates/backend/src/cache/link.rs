@@ -9,9 +9,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, RedisResult, Value};
+use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
@@ -21,9 +22,10 @@ use super::fault::Fault;
 use super::options::CacheOptions;
 use super::state::CacheState;
 use super::tally::{Operation, Tally};
+use crate::database::items::Key;
 use crate::random::Random;
 
-/// Most invalidations that are remembered while the cache takes none.
+/// Most invalidations that are remembered while the cache takes none; a name among them has at most 200 bytes.
 const MOST_OWED: usize = 10_000;
 
 /// The way to the cache.
@@ -47,21 +49,21 @@ struct State {
     generation: u64,
     /// Why there is no connection.
     fault: Fault,
-    /// The entries to invalidate, by item.
-    owed: HashMap<i64, Owing>,
+    /// The entries to invalidate.
+    owed: HashMap<Key, Owing>,
     /// Counts what came to be owed.
     owings: u64,
 }
 
-/// Why something is owed; the number tells it from what is owed for the same item later.
+/// Why something is owed; the number tells it from what is owed for the same key later.
 struct Owing {
     number: u64,
     fault: Fault,
 }
 
-/// An invalidation to make up. It is that of one moment: if the item comes to be owed again, it is owed still.
+/// An invalidation to make up. It is that of one moment: if the key comes to be owed again, it is owed still.
 pub(super) struct Owed {
-    pub(super) id: i64,
+    pub(super) key: Key,
     number: u64,
 }
 
@@ -92,10 +94,10 @@ impl Link {
         })
     }
 
-    /// Puts a question about an item; the answer has the kind that fits the operation, or it is a fault. Of what is
+    /// Puts a question about a key; the answer has the kind that fits the operation, or it is a fault. Of what is
     /// owed nothing is read or stored.
-    pub(super) async fn ask(&self, operation: Operation, id: i64, command: &Cmd) -> Result<Reply, Fault> {
-        let (mut connection, generation) = self.connection(operation, id)?;
+    pub(super) async fn ask(&self, operation: Operation, key: &Key, command: &Cmd) -> Result<Reply, Fault> {
+        let (mut connection, generation) = self.connection(Some(key))?;
         let asked = Instant::now();
         let answer = timeout(self.options.timeout, connection.send_packed_command(command)).await;
         let judged = judge(operation, answer.unwrap_or_else(|_| Err(timed_out())));
@@ -111,7 +113,7 @@ impl Link {
             Err(bad) => {
                 if operation == Operation::Store && !bad.is_reply {
                     // It may be carried out yet, after a write whose fence is gone by then.
-                    self.owe(id, bad.fault);
+                    self.owe(key, bad.fault);
                 }
                 Err(self.suffer(generation, operation, bad))
             }
@@ -120,25 +122,47 @@ impl Link {
 
     /// That connection gave another item's row. Either its answers are out of step, then it is of no use any more;
     /// or the row stands at the wrong key, then it has to go before the key is read again.
-    pub(super) fn distrust(&self, generation: u64, id: i64) {
-        self.owe(id, Fault::Garbage);
+    pub(super) fn distrust(&self, generation: u64, key: &Key) {
+        self.owe(key, Fault::Garbage);
         self.lost(generation, Fault::Garbage);
     }
 
-    /// Invalidates an item's entry. If that cannot be done now, it is owed: this backend does not read the entry
-    /// before it has been made up. Returns whether it was done.
-    pub(super) async fn invalidate(&self, id: i64) -> bool {
+    /// Invalidates entries. If that cannot be done now, they are owed: this backend does not read them before it
+    /// has been made up. Returns whether it was done.
+    pub(super) async fn invalidate(&self, keys: &[Key]) -> bool {
         let fence = self.options.fence;
-        let mut done = self.ask(Operation::Invalidate, id, &entry::invalidate(id, fence)).await;
+        let mut done = self.change(&entry::invalidate_all(keys, fence)).await;
         if let Err(Fault::Oom) = done {
             // A full cache takes no fence, but it deletes, and it takes no old row either.
-            done = self.ask(Operation::Invalidate, id, &entry::delete(id)).await;
+            done = self.change(&entry::invalidate_all(keys, Duration::ZERO)).await;
         }
-        match done {
-            Ok(_) => self.tally.invalidations.add_one(),
-            Err(fault) => self.owe(id, fault),
+        for key in keys {
+            match done {
+                Ok(()) => self.tally.invalidations.add_one(),
+                Err(fault) => self.owe(key, fault),
+            }
         }
         done.is_ok()
+    }
+
+    /// Changes entries in one go. What is done of it after a fault is not known.
+    async fn change(&self, commands: &Pipeline) -> Result<(), Fault> {
+        let operation = Operation::Invalidate;
+        let (mut connection, generation) = self.connection(None)?;
+        let asked = Instant::now();
+        let answer = connection.send_packed_commands(commands, 0, commands.len());
+        let judged = match timeout(self.options.timeout, answer).await.unwrap_or_else(|_| Err(timed_out())) {
+            Ok(values) => values.into_iter().try_for_each(|value| judge(operation, Ok(value)).map(drop)),
+            Err(error) => judge(operation, Err(error)).map(drop),
+        };
+        self.tally.asked(operation, asked.elapsed(), judged.err().map(|bad| bad.fault));
+        match judged {
+            Ok(()) => {
+                self.lock().breaker.succeeded();
+                Ok(())
+            }
+            Err(bad) => Err(self.suffer(generation, operation, bad)),
+        }
     }
 
     /// Figures for the metrics page: the breaker's state, and what is owed.
@@ -147,11 +171,10 @@ impl Link {
         (state.breaker.state().number(), state.owed.len() as u64)
     }
 
-    fn connection(&self, operation: Operation, id: i64) -> Result<(MultiplexedConnection, u64), Fault> {
+    /// The connection to put a question on. Of a key that is owed it is none.
+    fn connection(&self, key: Option<&Key>) -> Result<(MultiplexedConnection, u64), Fault> {
         let state = self.lock();
-        if let (Operation::Lookup | Operation::Store, Some(_), Some(owing)) =
-            (operation, &state.connection, state.owed.get(&id))
-        {
+        if let (Some(_), Some(owing)) = (&state.connection, key.and_then(|key| state.owed.get(key))) {
             return Err(owing.fault);
         }
         state.connection.clone().map(|connection| (connection, state.generation)).ok_or(state.fault)
@@ -181,13 +204,13 @@ impl Link {
         bad.fault
     }
 
-    fn owe(&self, id: i64, fault: Fault) {
+    fn owe(&self, key: &Key, fault: Fault) {
         self.tally.owed.add_one();
         let mut state = self.lock();
-        if state.owed.len() < MOST_OWED || state.owed.contains_key(&id) {
+        if state.owed.len() < MOST_OWED || state.owed.contains_key(key) {
             state.owings += 1;
             let number = state.owings;
-            state.owed.insert(id, Owing { number, fault });
+            state.owed.insert(key.clone(), Owing { number, fault });
         } else {
             self.tally.lost.add_one();
         }
@@ -242,15 +265,16 @@ impl Link {
     /// Up to so many of the invalidations that are owed. They stay so until they are settled.
     pub(super) fn owed(&self, most: usize) -> Vec<Owed> {
         let state = self.lock();
-        state.owed.iter().take(most).map(|(id, owing)| Owed { id: *id, number: owing.number }).collect()
+        let owed = state.owed.iter().take(most);
+        owed.map(|(key, owing)| Owed { key: key.clone(), number: owing.number }).collect()
     }
 
     /// These were made up.
     pub(super) fn settled(&self, made_up: &[Owed]) {
         let mut state = self.lock();
-        for Owed { id, number } in made_up {
-            if state.owed.get(id).is_some_and(|owing| owing.number == *number) {
-                state.owed.remove(id);
+        for Owed { key, number } in made_up {
+            if state.owed.get(key).is_some_and(|owing| owing.number == *number) {
+                state.owed.remove(key);
             }
         }
     }

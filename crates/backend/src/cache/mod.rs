@@ -6,6 +6,9 @@
 //!
 //! **A miss is one database read,** however many requests of this process wait for it.
 //!
+//! **A write makes three entries wrong:** the row, the list of its name, and that of the name it had. The write itself
+//! reads the old name, in the same transaction.
+//!
 //! **An old row does not come back.** A reader may have read a row just before a write, and store it just after
 //! the write has deleted it from the cache: then it would stay for the whole time to live. So a write leaves a
 //! fence at the key, rows are stored only where nothing stands (`SET … NX`), and only if they were read less than
@@ -46,24 +49,25 @@ pub use self::meter::{CacheFigures, CacheMeter};
 pub use self::options::{CacheOptions, CacheUrl, CacheUrlError};
 pub use self::state::{CacheState, CacheStates};
 use self::tally::{Operation, Stored};
-use crate::database::items::{self, Item};
+use crate::count::Page;
+use crate::database::items::{self, Change, Found, Key};
 use crate::database::{Answered, Pool, Refusal};
 
-/// A row, or that there is none; or why the database does not say.
-pub(crate) type Row = Result<Answered<Option<Item>>, Refusal>;
+/// What there is; or why the database does not say.
+pub(crate) type Rows = Result<Answered<Found>, Refusal>;
 
 /// A cache and the database behind it.
 #[derive(Debug)]
 pub(crate) struct Cache {
     link: Arc<Link>,
     database: Arc<Pool>,
-    flights: Arc<Flights<Row>>,
+    flights: Arc<Flights<Rows>>,
 }
 
 /// The answer to a read.
 #[derive(Debug)]
 pub(crate) struct Read {
-    pub(crate) row: Row,
+    pub(crate) rows: Rows,
     pub(crate) seen: Seen,
     /// Time the cache took, or was waited for.
     pub(crate) cache: Duration,
@@ -81,8 +85,8 @@ pub(crate) enum Seen {
 
 /// What became of a write.
 #[derive(Debug)]
-pub(crate) struct Written<T> {
-    pub(crate) outcome: Result<Answered<T>, Refusal>,
+pub(crate) struct Written {
+    pub(crate) outcome: Result<Answered<Change>, Refusal>,
     /// Whether the cache was told at once; `None` if the write failed and there was nothing to tell.
     pub(crate) invalidated: Option<bool>,
     /// Time the cache took.
@@ -108,7 +112,7 @@ impl Cache {
     }
 
     /// The lines of the metrics page.
-    pub(crate) fn write_metrics(&self, page: &mut String) {
+    pub(crate) fn write_metrics(&self, page: &mut Page) {
         let (breaker, owed) = self.link.figures();
         let gauges = [
             ("breaker_state", "Whether the cache is asked: 0 closed, 1 open, 2 probing.", breaker),
@@ -118,16 +122,16 @@ impl Cache {
         self.link.tally.write(page, &gauges);
     }
 
-    /// Finds an item: in the cache, or else in the database.
-    pub(crate) async fn read(self: &Arc<Self>, id: i64) -> Read {
+    /// Finds what there is for a key: in the cache, or else in the database.
+    pub(crate) async fn read(self: &Arc<Self>, key: &Key) -> Read {
         let asked = Instant::now();
-        let found = self.look_up(id).await;
+        let found = self.look_up(key).await;
         let cache = asked.elapsed();
         let seen = match found {
-            Ok(Some(row)) => {
+            Ok(Some(found)) => {
                 self.link.tally.hits.add_one();
-                let row = Answered { found: row, waited: Duration::ZERO, worked: Duration::ZERO };
-                return Read { row: Ok(row), seen: Seen::Hit, cache, shared: false };
+                let rows = Answered { found, waited: Duration::ZERO, worked: Duration::ZERO };
+                return Read { rows: Ok(rows), seen: Seen::Hit, cache, shared: false };
             }
             Ok(None) => {
                 self.link.tally.misses.add_one();
@@ -138,30 +142,25 @@ impl Cache {
                 Seen::Bypass(fault)
             }
         };
-        let (row, shared) = self.load(id, seen == Seen::Miss).await;
-        Read { row, seen, cache, shared }
+        let (rows, shared) = self.load(key, seen == Seen::Miss).await;
+        Read { rows, seen, cache, shared }
     }
 
-    /// Changes rows and then invalidates the item that `written` names, also if there was no such row to change: the
-    /// cache may not know that. Both happen also when the client that asked for it goes away meanwhile.
-    pub(crate) async fn write<T, F>(
-        self: &Arc<Self>,
-        query: F,
-        written: impl FnOnce(&T) -> i64 + Send + 'static,
-    ) -> Written<T>
+    /// Changes a row and then invalidates what it was found by and is found by now, also if there was no such row to
+    /// change: the cache may not know that. Both happen also when the client that asked for it goes away meanwhile.
+    pub(crate) async fn write<F>(self: &Arc<Self>, query: F) -> Written
     where
-        T: Send + 'static,
-        F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&mut Connection) -> rusqlite::Result<Change> + Send + 'static,
     {
         let cache = Arc::clone(self);
         let task = tokio::spawn(async move {
             let outcome = cache.database.write(query).await;
-            let id = outcome.as_ref().ok().map(|answered| written(&answered.found));
+            let keys = outcome.as_ref().ok().map(|answered| answered.found.keys());
             let asked = Instant::now();
-            let invalidated = match id {
-                Some(id) => {
-                    cache.flights.forget(id);
-                    Some(cache.link.invalidate(id).await)
+            let invalidated = match keys {
+                Some(keys) => {
+                    keys.iter().for_each(|key| cache.flights.forget(key));
+                    Some(cache.link.invalidate(&keys).await)
                 }
                 None => None,
             };
@@ -174,25 +173,25 @@ impl Cache {
         })
     }
 
-    /// What the cache has: a row or that there is none, nothing, or no answer.
-    async fn look_up(&self, id: i64) -> Result<Option<Option<Item>>, Fault> {
-        let reply = self.link.ask(Operation::Lookup, id, &entry::get(id)).await?;
+    /// What the cache has: rows or that there are none, nothing, or no answer.
+    async fn look_up(&self, key: &Key) -> Result<Option<Found>, Fault> {
+        let reply = self.link.ask(Operation::Lookup, key, &entry::get(key)).await?;
         let entry = match &reply.value {
             Value::Nil => return Ok(None),
-            Value::BulkString(value) => entry::read(id, value),
+            Value::BulkString(value) => entry::read(key, value),
             _ => Entry::Bad,
         };
         match entry {
-            Entry::Row(row) => Ok(Some(row)),
+            Entry::Rows(found) => Ok(Some(found)),
             Entry::Fence => Ok(None),
             Entry::Foreign => {
-                self.link.distrust(reply.generation, id);
+                self.link.distrust(reply.generation, key);
                 Err(Fault::Garbage)
             }
             Entry::Bad => {
                 self.link.tally.bad_entries.add_one();
                 // Not deleted: a fence may have taken its place meanwhile, and has to stand.
-                self.link.invalidate(id).await;
+                self.link.invalidate(std::slice::from_ref(key)).await;
                 Ok(None)
             }
         }
@@ -200,43 +199,44 @@ impl Cache {
 
     /// Reads the database, or waits for who does so already. The read goes on while one of them waits. Only a miss
     /// `stores` what it reads: a cache that gave no answer is not given more to do.
-    async fn load(self: &Arc<Self>, id: i64, stores: bool) -> (Row, bool) {
-        let (seat, shared) = match self.flights.board(id) {
+    async fn load(self: &Arc<Self>, key: &Key, stores: bool) -> (Rows, bool) {
+        let (seat, shared) = match self.flights.board(key) {
             Boarding::First(leader, seat) => {
-                tokio::spawn(lead(Arc::clone(self), id, leader, stores));
+                tokio::spawn(lead(Arc::clone(self), key.clone(), leader, stores));
                 (seat, false)
             }
             Boarding::Joined(seat) => (seat, true),
-            Boarding::Full => return (self.read_database(id).await, false),
+            Boarding::Full => return (self.read_database(key).await, false),
         };
         match seat.landed().await {
-            Some(row) => {
+            Some(rows) => {
                 if shared {
                     self.link.tally.followers.add_one();
                 }
-                (row, shared)
+                (rows, shared)
             }
             // Its thread ended, as a server that stops ends threads one after the other.
-            None => (self.read_database(id).await, false),
+            None => (self.read_database(key).await, false),
         }
     }
 
-    async fn read_database(&self, id: i64) -> Row {
+    async fn read_database(&self, key: &Key) -> Rows {
         self.link.tally.reads.add_one();
-        let row = self.database.read(move |connection| items::by_id(connection, id)).await;
-        if let Ok(answered) = &row {
+        let key = key.clone();
+        let rows = self.database.read(move |connection| items::find(connection, &key)).await;
+        if let Ok(answered) = &rows {
             self.link.tally.read_time.add(answered.waited + answered.worked);
         }
-        row
+        rows
     }
 
-    async fn store(&self, id: i64, row: Option<&Item>, read_at: Instant, is_fresh: bool) -> Stored {
+    async fn store(&self, key: &Key, found: &Found, read_at: Instant, is_fresh: bool) -> Stored {
         let CacheOptions { ttl, absent_ttl, fence, .. } = self.link.options;
         if !is_fresh || (!fence.is_zero() && read_at.elapsed() >= fence / 2) {
             return Stored::Late;
         }
-        let ttl = if row.is_some() { ttl } else { absent_ttl };
-        match self.link.ask(Operation::Store, id, &entry::put(id, &entry::write(row), ttl)).await {
+        let ttl = if found.is_nothing() { absent_ttl } else { ttl };
+        match self.link.ask(Operation::Store, key, &entry::put(key, &entry::write(key, found), ttl)).await {
             Ok(reply) if reply.value == Value::Nil => Stored::Present,
             Ok(_) => Stored::Done,
             Err(_) => Stored::Failed,
@@ -244,19 +244,19 @@ impl Cache {
     }
 }
 
-/// Reads an item for all who wait for it, and may store it once they have it.
-async fn lead(cache: Arc<Cache>, id: i64, mut leader: Leader<Row>, stores: bool) {
+/// Reads the database for all who wait for it, and may store what was found once they have it.
+async fn lead(cache: Arc<Cache>, key: Key, mut leader: Leader<Rows>, stores: bool) {
     let asked = Instant::now();
-    let row = tokio::select! {
+    let rows = tokio::select! {
         biased;
-        row = cache.read_database(id) => row,
+        rows = cache.read_database(&key) => rows,
         () = leader.deserted() => return,
     };
-    leader.land(row.clone());
-    if let (Ok(answered), true) = (row, stores) {
+    leader.land(rows.clone());
+    if let (Ok(answered), true) = (rows, stores) {
         // When the query began; what it waited for a connection does not make a row older.
         let read_at = asked + answered.waited;
-        let stored = cache.store(id, answered.found.as_ref(), read_at, leader.is_fresh()).await;
+        let stored = cache.store(&key, &answered.found, read_at, leader.is_fresh()).await;
         cache.link.tally.stored(stored);
     }
 }

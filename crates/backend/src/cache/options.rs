@@ -13,7 +13,7 @@ use crate::latency::parse_duration;
 /// same defaults.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CacheOptions {
-    /// Redis-compatible cache before `/items/{id}`, such as redis://user:password@127.0.0.1:6379/0
+    /// Redis-compatible cache before `/items/{id}` and `/items?name=`, such as redis://user:password@127.0.0.1:6379/0
     #[arg(long = "cache", value_name = "URL", required = false)]
     pub url: CacheUrl,
     /// How long a row stays in the cache

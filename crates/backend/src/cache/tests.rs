@@ -25,6 +25,14 @@ async fn cache() -> Arc<Cache> {
     Arc::new(Cache::new(CacheOptions::new("redis://127.0.0.1:1".parse().unwrap()), pool))
 }
 
+/// What a read of one row found.
+fn item(rows: Rows) -> Option<items::Item> {
+    match rows.unwrap().found {
+        Found::Item(item) => item,
+        Found::Items(items) => panic!("{items:?}"),
+    }
+}
+
 /// Keeps the connection busy until the sender is dropped; returns when it has begun.
 async fn occupy(cache: &Cache) -> mpsc::Sender<()> {
     let (hold, held) = mpsc::channel::<()>();
@@ -50,8 +58,9 @@ async fn waiting(cache: &Cache, count: usize) {
 }
 
 fn metric(cache: &Cache, line: &str) -> u64 {
-    let mut page = String::new();
+    let mut page = Page::new();
     cache.write_metrics(&mut page);
+    let page = page.into_text();
     let value = page.lines().find_map(|l| l.strip_prefix(&format!("toy_backend_cache_{line} ")));
     value.unwrap_or_else(|| panic!("no {line} in {page}")).parse().unwrap()
 }
@@ -62,13 +71,13 @@ async fn a_hundred_at_once_are_one_query_though_the_first_goes_away() {
     let hold = occupy(&cache).await;
     let first = tokio::spawn({
         let cache = Arc::clone(&cache);
-        async move { cache.read(3).await }
+        async move { cache.read(&Key::Item(3)).await }
     });
     waiting(&cache, 1).await;
     let mut others = JoinSet::new();
     for _ in 0..99 {
         let cache = Arc::clone(&cache);
-        others.spawn(async move { cache.read(3).await });
+        others.spawn(async move { cache.read(&Key::Item(3)).await });
     }
     while metric(&cache, "bypasses_total{reason=\"connecting\"}") < 100 {
         tokio::task::yield_now().await;
@@ -77,7 +86,7 @@ async fn a_hundred_at_once_are_one_query_though_the_first_goes_away() {
     assert!(first.await.unwrap_err().is_cancelled());
     drop(hold);
     for read in others.join_all().await {
-        assert_eq!(read.row.unwrap().found.unwrap().id, 3);
+        assert_eq!(item(read.rows).unwrap().id, 3);
         assert_eq!((read.seen, read.shared), (Seen::Bypass(Fault::Connecting), true));
     }
     assert_eq!((metric(&cache, "database_reads_total"), metric(&cache, "followers_total")), (1, 99));
@@ -95,7 +104,7 @@ async fn a_query_nobody_waits_for_any_more_is_not_made() {
     let mut readers = JoinSet::new();
     for _ in 0..2 {
         let cache = Arc::clone(&cache);
-        readers.spawn(async move { cache.read(3).await });
+        readers.spawn(async move { cache.read(&Key::Item(3)).await });
     }
     waiting(&cache, 1).await;
     readers.shutdown().await;
@@ -103,7 +112,7 @@ async fn a_query_nobody_waits_for_any_more_is_not_made() {
         tokio::task::yield_now().await;
     }
     drop(hold);
-    assert_eq!(cache.read(3).await.row.unwrap().found.unwrap().id, 3);
+    assert_eq!(item(cache.read(&Key::Item(3)).await.rows).unwrap().id, 3);
     assert_eq!(metric(&cache, "database_reads_total"), 2);
 }
 
@@ -111,7 +120,7 @@ async fn a_query_nobody_waits_for_any_more_is_not_made() {
 async fn after_a_write_a_reader_does_not_join_a_read_from_before() {
     let cache = cache().await;
     let hold = occupy(&cache).await;
-    let (old, leader) = match cache.flights.board(3) {
+    let (old, leader) = match cache.flights.board(&Key::Item(3)) {
         Boarding::First(leader, seat) => (seat, leader),
         other => panic!("{other:?}"),
     };
@@ -119,7 +128,7 @@ async fn after_a_write_a_reader_does_not_join_a_read_from_before() {
         let cache = Arc::clone(&cache);
         async move {
             let changes = items::Changes { name: None, price_cents: None, stock: Some(1_000_000) };
-            cache.write(move |c: &mut Connection| items::update(c, 3, changes), |_| 3).await
+            cache.write(move |c: &mut Connection| items::update(c, 3, changes)).await
         }
     });
     waiting(&cache, 1).await;
@@ -127,8 +136,8 @@ async fn after_a_write_a_reader_does_not_join_a_read_from_before() {
     let written = write.await.unwrap();
     assert_eq!(written.invalidated, Some(false), "there is no cache to tell");
     assert!(!leader.is_fresh());
-    assert_eq!(cache.read(3).await.row.unwrap().found.unwrap().fields.stock, 1_000_000);
-    assert_eq!(metric(&cache, "invalidations_pending"), 1);
+    assert_eq!(item(cache.read(&Key::Item(3)).await.rows).unwrap().fields.stock, 1_000_000);
+    assert_eq!(metric(&cache, "invalidations_pending"), 2, "the row and the list of its name");
     drop((old, leader));
 }
 
@@ -138,7 +147,7 @@ async fn a_write_is_told_though_its_client_goes_away() {
     let hold = occupy(&cache).await;
     let write = tokio::spawn({
         let cache = Arc::clone(&cache);
-        async move { cache.write(|c: &mut Connection| items::delete(c, 3), |_| 3).await.invalidated }
+        async move { cache.write(|c: &mut Connection| items::delete(c, 3)).await.invalidated }
     });
     waiting(&cache, 1).await;
     write.abort();
@@ -147,14 +156,18 @@ async fn a_write_is_told_though_its_client_goes_away() {
     while metric(&cache, "invalidations_owed_total") == 0 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(cache.read(3).await.row.unwrap().found, None);
+    assert_eq!(item(cache.read(&Key::Item(3)).await.rows), None);
 }
 
 #[tokio::test]
 async fn what_was_read_too_long_ago_or_before_a_write_is_not_stored() {
     let cache = cache().await;
     let old = Instant::now().checked_sub(Duration::from_millis(250)).unwrap();
-    assert_eq!(cache.store(3, None, old, true).await, Stored::Late);
-    assert_eq!(cache.store(3, None, Instant::now(), false).await, Stored::Late);
-    assert_eq!(cache.store(3, None, Instant::now(), true).await, Stored::Failed, "no cache to store it in");
+    assert_eq!(cache.store(&Key::Item(3), &Found::Item(None), old, true).await, Stored::Late);
+    assert_eq!(cache.store(&Key::Item(3), &Found::Item(None), Instant::now(), false).await, Stored::Late);
+    assert_eq!(
+        cache.store(&Key::Item(3), &Found::Item(None), Instant::now(), true).await,
+        Stored::Failed,
+        "no cache to store it in"
+    );
 }

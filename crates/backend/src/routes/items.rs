@@ -1,4 +1,4 @@
-//! The database's paths: `/items/{id}`, which may have a cache before it, and `/items`.
+//! The database's paths, `/items/{id}` and `/items`, which may have a cache before them.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::answer::{self, SERVER_TIMING, X_CACHE, X_CACHE_INVALIDATION, X_DATABA
 use crate::app::{Answer, App};
 use crate::body::Body;
 use crate::cache::{Seen, Written};
-use crate::database::items::{self, Changes, Fields, Item};
+use crate::database::items::{self, Change, Changes, Fields, Found, Item, Key};
 use crate::database::{Answered, Refusal};
 
 /// Largest body of a write, in bytes.
@@ -43,7 +43,7 @@ pub(super) fn one(app: &Arc<App>, request: Request<Incoming>, id: Result<i64, St
     match method {
         Method::PUT => Answer::later(app, async move { Ok(change(&owned, id, request.into_body()).await) }),
         Method::DELETE => Answer::later(app, async move { Ok(delete(&owned, id).await) }),
-        _ => Answer::later(app, async move { Ok(find(&owned, id).await) }),
+        _ => Answer::later(app, async move { Ok(find(&owned, Key::Item(id)).await) }),
     }
 }
 
@@ -58,35 +58,42 @@ pub(super) fn collection(app: &Arc<App>, request: Request<Incoming>) -> Answer {
             let Some((_, name)) = name else {
                 return bad("a name is missing: /items?name=item-7".to_owned()).into();
             };
-            let name = name.into_owned();
-            Answer::later(app, async move {
-                let found = owned.database.read(move |connection| items::by_name(connection, &name)).await;
-                Ok(Timing::default().answer(found, |items| answer::json(StatusCode::OK, &Found { items })))
-            })
+            if name.len() > LONGEST_NAME {
+                let length = name.len();
+                return bad(format!("the name has {length} bytes; expected at most {LONGEST_NAME}")).into();
+            }
+            let key = Key::Name(name.into_owned());
+            Answer::later(app, async move { Ok(find(&owned, key).await) })
         }
         _ => answer::method_not_allowed("GET, HEAD, POST").into(),
     }
 }
 
-async fn find(app: &App, id: i64) -> Response<Body> {
-    let shown = |found: Option<Item>| match found {
-        Some(item) => answer::json(StatusCode::OK, &item),
-        None => absent(id),
-    };
+async fn find(app: &App, key: Key) -> Response<Body> {
     let Some(cache) = &app.cache else {
-        let found = app.database.read(move |connection| items::by_id(connection, id)).await;
-        return Timing::default().answer(found, shown);
+        let asked = key.clone();
+        let found = app.database.read(move |connection| items::find(connection, &asked)).await;
+        return Timing::default().answer(found, |found| shown(&key, found));
     };
-    let read = cache.read(id).await;
+    let read = cache.read(&key).await;
     let (word, fault) = match read.seen {
         Seen::Hit => ("hit", None),
         Seen::Miss => ("miss", None),
         Seen::Bypass(fault) => ("bypass", Some(fault.word())),
     };
     let timing = Timing { shared: read.shared, cache: Some((read.cache, fault)) };
-    let mut response = timing.answer(read.row, shown);
+    let mut response = timing.answer(read.rows, |found| shown(&key, found));
     response.headers_mut().insert(X_CACHE, HeaderValue::from_static(word));
     response
+}
+
+fn shown(key: &Key, found: Found) -> Response<Body> {
+    match (found, key) {
+        (Found::Item(Some(item)), _) => answer::json(StatusCode::OK, &item),
+        (Found::Item(None), Key::Item(id)) => absent(*id),
+        (Found::Item(None), Key::Name(_)) => answer::json(StatusCode::OK, &List { items: Vec::new() }),
+        (Found::Items(items), _) => answer::json(StatusCode::OK, &List { items }),
+    }
 }
 
 async fn create(app: &App, body: Incoming) -> Response<Body> {
@@ -100,10 +107,12 @@ async fn create(app: &App, body: Incoming) -> Response<Body> {
             Err(refused) => return refused,
         };
     // That there is no such row may be cached.
-    let made = write(app, move |connection| items::insert(connection, fields), |item| item.id).await;
-    made.answer(|item| {
+    let made = write(app, move |connection| items::insert(connection, fields)).await;
+    answered(made, |change| {
+        let id = change.id;
+        let Some(item) = change.row else { return absent(id) };
         let mut response = answer::json(StatusCode::CREATED, &item);
-        if let Ok(location) = HeaderValue::try_from(format!("/items/{}", item.id)) {
+        if let Ok(location) = HeaderValue::try_from(format!("/items/{id}")) {
             response.headers_mut().insert(LOCATION, location);
         }
         response
@@ -124,56 +133,46 @@ async fn change(app: &App, id: i64, body: Incoming) -> Response<Body> {
     if changes == Changes::default() {
         return bad("nothing is changed; expected one or more of name, price_cents and stock".to_owned());
     }
-    let changed = write(app, move |connection| items::update(connection, id, changes), move |_| id);
-    changed.await.answer(|item| item.map_or_else(|| absent(id), |item| answer::json(StatusCode::OK, &item)))
+    let changed = write(app, move |connection| items::update(connection, id, changes)).await;
+    answered(changed, |change| {
+        change.row.map_or_else(|| absent(id), |item| answer::json(StatusCode::OK, &item))
+    })
 }
 
 async fn delete(app: &App, id: i64) -> Response<Body> {
-    let gone = write(app, move |connection| items::delete(connection, id), move |_| id);
-    gone.await.answer(|was_there| match was_there {
-        true => {
+    let gone = write(app, move |connection| items::delete(connection, id)).await;
+    answered(gone, |change| match change.old_name {
+        Some(_) => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
             response
         }
-        false => absent(id),
+        None => absent(id),
     })
 }
 
-/// Changes rows, and tells the cache of the item that `written` names.
-async fn write<T, F>(app: &App, query: F, written: impl FnOnce(&T) -> i64 + Send + 'static) -> Change<T>
+/// Changes a row, and tells the cache if there is one.
+async fn write<F>(app: &App, query: F) -> Written
 where
-    T: Send + 'static,
-    F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    F: FnOnce(&mut Connection) -> rusqlite::Result<Change> + Send + 'static,
 {
     match &app.cache {
-        Some(cache) => Change::Told(cache.write(query, written).await),
-        None => Change::Untold(app.database.write(query).await),
-    }
-}
-
-/// A write, with a cache or without.
-enum Change<T> {
-    Told(Written<T>),
-    Untold(Result<Answered<T>, Refusal>),
-}
-
-impl<T> Change<T> {
-    fn answer(self, shown: impl FnOnce(T) -> Response<Body>) -> Response<Body> {
-        let (outcome, timing, invalidated) = match self {
-            Change::Untold(outcome) => (outcome, Timing::default(), None),
-            Change::Told(Written { outcome, invalidated, cache }) => {
-                let cache = invalidated.map(|_| (cache, None));
-                (outcome, Timing { shared: false, cache }, invalidated)
-            }
-        };
-        let mut response = timing.answer(outcome, shown);
-        if let Some(done) = invalidated {
-            let word = HeaderValue::from_static(if done { "done" } else { "owed" });
-            response.headers_mut().insert(X_CACHE_INVALIDATION, word);
+        Some(cache) => cache.write(query).await,
+        None => {
+            Written { outcome: app.database.write(query).await, invalidated: None, cache: Duration::ZERO }
         }
-        response
     }
+}
+
+fn answered(written: Written, shown: impl FnOnce(Change) -> Response<Body>) -> Response<Body> {
+    let Written { outcome, invalidated, cache } = written;
+    let timing = Timing { shared: false, cache: invalidated.map(|_| (cache, None)) };
+    let mut response = timing.answer(outcome, shown);
+    if let Some(done) = invalidated {
+        let word = HeaderValue::from_static(if done { "done" } else { "owed" });
+        response.headers_mut().insert(X_CACHE_INVALIDATION, word);
+    }
+    response
 }
 
 /// Reads a body of JSON. `shape` says what is expected, `name` finds the name in it. The error is an answer.
@@ -258,6 +257,6 @@ fn bad(reason: String) -> Response<Body> {
 }
 
 #[derive(Serialize)]
-struct Found {
+struct List {
     items: Vec<Item>,
 }

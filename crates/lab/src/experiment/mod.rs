@@ -3,6 +3,7 @@
 mod availability;
 mod consistency;
 mod latency;
+mod scalability;
 
 use std::io;
 
@@ -12,6 +13,8 @@ use crate::site::Site;
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Experiment {
+    /// What more backends and workers serve, and where that ends.
+    Scalability,
     /// What clients see of failures, without a proxy and with one.
     Availability,
     /// What an index and a cache make of a slow answer.
@@ -37,11 +40,12 @@ pub trait Progress {
 
 impl Experiment {
     /// All of them, in the order in which they tell a story.
-    pub const ALL: [Self; 3] = [Self::Availability, Self::Latency, Self::Consistency];
+    pub const ALL: [Self; 4] = [Self::Scalability, Self::Availability, Self::Latency, Self::Consistency];
 
     /// Its word.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Scalability => "scalability",
             Self::Availability => "availability",
             Self::Latency => "latency",
             Self::Consistency => "consistency",
@@ -54,6 +58,7 @@ impl Experiment {
     /// It could not be carried out; a sentence with the reason. A broken promise is none: the report tells.
     pub fn run(self, site: &Site, setting: &Setting, progress: &mut dyn Progress) -> io::Result<Report> {
         match self {
+            Self::Scalability => scalability::run(site, setting, progress),
             Self::Availability => availability::run(site, setting, progress),
             Self::Latency => latency::run(site, setting, progress),
             Self::Consistency => consistency::run(site, setting, progress),

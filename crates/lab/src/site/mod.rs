@@ -7,6 +7,7 @@
 mod ask;
 mod metrics;
 mod part;
+mod processors;
 mod relay;
 
 use std::io;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 pub use ask::{Answer, ask};
 pub use metrics::Metrics;
 pub use part::Part;
+pub use processors::{Processors, Usage};
 pub use relay::Relay;
 
 use crate::scratch::Scratch;

@@ -44,6 +44,40 @@ async fn a_row_is_missed_once_and_then_hit() {
 }
 
 #[tokio::test]
+async fn a_list_by_name_is_missed_once_and_then_hit() {
+    let fake = Fake::start().await;
+    let server = start(options(fake.address)).await;
+    until_metric(server.address, "cache_breaker_state", 0).await;
+    let mut client = Client::connect(server.address).await;
+    let miss = client.get("/items?name=item-7").await;
+    assert_eq!((miss.status, miss.header("x-cache")), (StatusCode::OK, "miss"));
+    assert!(database_ms(&miss) > 0.0);
+    until_metric(server.address, "cache_stores_total{outcome=\"done\"}", 1).await;
+    let asked = fake.asked();
+    let [command, key, value, rest @ ..] = &asked.last().unwrap()[..] else { panic!("{asked:?}") };
+    assert_eq!((command.as_str(), key.as_str()), ("SET", "items:name:item-7"));
+    assert!(value.starts_with(&format!("{{\"name\":\"item-7\",\"items\":[{ROW},")), "{value}");
+    assert_eq!(rest, ["NX", "PX", "60000"]);
+    let hit = client.get("/items?name=item-7").await;
+    assert_eq!((hit.header("x-cache"), &hit.body), ("hit", &miss.body));
+    assert_eq!((hit.header("x-database-ms"), hit.json()["items"].as_array().unwrap().len()), ("0.000", 4));
+
+    // That there is none of a name, as it is for rows, for less long.
+    assert_eq!(client.get("/items?name=a%20b").await.json(), json!({"items": []}));
+    until_metric(server.address, "cache_stores_total{outcome=\"done\"}", 2).await;
+    let none = r#"{"name":"a b","items":[]}"#;
+    assert_eq!(fake.asked().last().unwrap(), &["SET", "items:name:a b", none, "NX", "PX", "5000"]);
+
+    // Another name's list is not believed, and no name is so long.
+    fake.set("items:name:item-8", value);
+    let foreign = client.get("/items?name=item-8").await;
+    assert_eq!((foreign.header("x-cache"), foreign.json()["items"][0]["id"].as_i64()), ("bypass", Some(8)));
+    let long = client.get(&format!("/items?name={}", "x".repeat(201))).await;
+    assert_eq!(long.status, StatusCode::BAD_REQUEST);
+    assert!(long.text().contains("the name has 201 bytes"), "{}", long.text());
+}
+
+#[tokio::test]
 async fn without_a_cache_nothing_is_said_of_one() {
     let server = start(running::options()).await;
     let answer = get(server.address, "/items/7").await;

@@ -41,7 +41,8 @@ async fn a_write_invalidates_what_is_cached() {
         assert_eq!((answer.status, answer.header("x-cache-invalidation")), (StatusCode::NOT_FOUND, "done"));
         assert_eq!(fake.value("items:7").as_deref(), Some(""));
     }
-    until_metric(server.address, "cache_invalidations_total", 4).await;
+    // Those of the row, and twice that of the list of its name.
+    until_metric(server.address, "cache_invalidations_total", 6).await;
 }
 
 #[tokio::test]
@@ -53,6 +54,41 @@ async fn a_fence_is_a_plain_deletion_if_it_has_no_time() {
     let put = client.send(Method::PUT, "/items/7", r#"{"stock": 1}"#).await;
     assert_eq!(put.header("x-cache-invalidation"), "done");
     assert_eq!(fake.asked().last().unwrap(), &["DEL", "items:7"]);
+}
+
+#[tokio::test]
+async fn a_write_invalidates_the_lists_of_the_old_name_and_of_the_new_one() {
+    let fake = Fake::start().await;
+    let server = start(options_with(fake.address, |cache| cache.fence = Duration::ZERO)).await;
+    until_metric(server.address, "cache_breaker_state", 0).await;
+    let mut client = Client::connect(server.address).await;
+    let mut stored = 0;
+    // The write, and the stock of all items of each name after it: both were cached before.
+    for (method, path, body, blue, red) in [
+        (Method::POST, "/items", r#"{"name": "blue", "stock": 1}"#, vec![1], vec![]),
+        (Method::PUT, "/items/1001", r#"{"stock": 2}"#, vec![2], vec![]),
+        (Method::PUT, "/items/1001", r#"{"name": "red"}"#, vec![], vec![2]),
+        (Method::PUT, "/items/1001", r#"{"name": "red", "stock": 3}"#, vec![], vec![3]),
+        (Method::DELETE, "/items/1001", "", vec![], vec![]),
+    ] {
+        for name in ["blue", "red"] {
+            let answer = client.get(&format!("/items?name={name}")).await;
+            stored += u64::from(answer.header("x-cache") == "miss");
+            until_metric(server.address, "cache_stores_total{outcome=\"done\"}", stored).await;
+            assert_eq!(client.get(&format!("/items?name={name}")).await.header("x-cache"), "hit");
+        }
+        let written = client.send(method, path, body).await;
+        assert_eq!(written.header("x-cache-invalidation"), "done", "{body}");
+        for (name, stock) in [("blue", blue), ("red", red)] {
+            let answer = client.get(&format!("/items?name={name}")).await;
+            stored += u64::from(answer.header("x-cache") == "miss");
+            until_metric(server.address, "cache_stores_total{outcome=\"done\"}", stored).await;
+            let json = answer.json();
+            let items = json["items"].as_array().unwrap().iter();
+            let found: Vec<_> = items.map(|item| item["stock"].as_i64().unwrap()).collect();
+            assert_eq!(found, stock, "{name} after {body}");
+        }
+    }
 }
 
 /// A folder that goes when it is dropped.
@@ -122,7 +158,7 @@ async fn what_the_cache_could_not_be_told_is_made_up_before_it_is_used() {
     }
     let read = client.get("/items/7").await;
     assert_eq!((read.header("x-cache"), read.json()["stock"].as_i64()), ("bypass", Some(2)));
-    until_metric(server.address, "cache_invalidations_pending", 1).await;
+    until_metric(server.address, "cache_invalidations_pending", 2).await;
 
     // It comes back with what it had.
     let fake = Fake::start_at(address).await;
@@ -130,9 +166,13 @@ async fn what_the_cache_could_not_be_told_is_made_up_before_it_is_used() {
     until_metric(server.address, "cache_breaker_state", 0).await;
     let read = client.get("/items/7").await;
     assert_eq!((read.header("x-cache"), read.json()["stock"].as_i64()), ("miss", Some(2)));
-    assert_eq!(fake.asked()[..2], [vec!["GET", "items:0"], vec!["SET", "items:7", "", "PX", "240000"]]);
+    let mut asked = fake.asked()[..3].to_vec();
+    assert_eq!(asked.remove(0), ["GET", "items:0"]);
+    asked.sort();
+    let list = ["SET", "items:name:item-7", "", "PX", "240000"];
+    assert_eq!(asked, [["SET", "items:7", "", "PX", "240000"], list]);
     until_metric(server.address, "cache_invalidations_pending", 0).await;
-    until_metric(server.address, "cache_invalidations_owed_total", 2).await;
+    until_metric(server.address, "cache_invalidations_owed_total", 4).await;
 }
 
 #[tokio::test]
@@ -156,7 +196,8 @@ async fn a_cache_that_refuses_to_be_told_is_read_but_for_that_row() {
         assert_eq!((read.header("x-cache"), read.json()["stock"].as_i64()), ("bypass", Some(1)));
         assert!(read.header("server-timing").ends_with(";desc=readonly"), "{:?}", read.headers);
         assert_eq!(client.get("/items/8").await.header("x-cache"), "hit");
-        until_metric(server.address, "cache_invalidations_pending", 1).await;
+        // The row and the list of its name.
+        until_metric(server.address, "cache_invalidations_pending", 2).await;
         if is_first {
             assert_eq!(client.get("/items/9").await.header("x-cache"), "bypass");
             fake.until_asked(&["GET", "items:0"], 2).await;

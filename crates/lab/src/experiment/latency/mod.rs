@@ -27,7 +27,7 @@ const NETWORK: &str = "lognormal:2ms,0.5";
 /// Connections to the database; the toy backend's default.
 const POOL: usize = 4;
 /// The lower rate, as a share of what the scan can serve; and the higher one.
-const LOADS: [f64; 2] = [0.4, 2.0];
+const LOADS: [f64; 2] = [0.5, 2.0];
 /// No rate is higher, however fast the scan is.
 const MOST: f64 = 500.0;
 
@@ -100,10 +100,10 @@ pub(super) fn run(site: &Site, setting: &Setting, progress: &mut dyn Progress) -
         Circumstances::begin(format!("evenkeel lab latency{quick} --seed {}", setting.seed), setting.seed);
     let size = match setting.quick {
         true => Size {
-            rows: 100_000,
+            rows: 50_000,
             names: 250,
             trial: Duration::from_millis(500),
-            times: [Duration::from_millis(1_000), Duration::from_millis(1_200)],
+            times: [Duration::from_millis(1_200), Duration::from_millis(1_200)],
             warm: (300.0, Duration::from_secs(1)),
         },
         false => Size {

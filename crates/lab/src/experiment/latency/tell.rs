@@ -82,7 +82,8 @@ pub(super) fn report(outcome: &Outcome, circumstances: Circumstances) -> Report 
             )
         };
         blocks.push(Block::Heading { text });
-        blocks.push(Block::Table(table(outcome, index)));
+        blocks.push(Block::Table(latencies(outcome, index)));
+        blocks.push(Block::Table(gains(outcome, index)));
         blocks.push(Block::Plot(plot(outcome, index)));
     }
     blocks.push(Block::Text { text: notes(outcome) });
@@ -136,20 +137,27 @@ fn notes(outcome: &Outcome) -> String {
     )
 }
 
-fn table(outcome: &Outcome, rate: usize) -> Table {
-    let head = [
-        "step",
-        "p50",
-        "p95",
-        "p99",
-        "longest",
-        "within 200 ms",
-        "failed",
-        "cache hits",
-        "database, each",
-        "p50, to the step before",
-        "p99, to the step before",
-    ];
+fn latencies(outcome: &Outcome, rate: usize) -> Table {
+    let row = |way: Way| {
+        let seen = outcome.seen(way, rate)?;
+        Some(vec![
+            way.name().to_owned(),
+            time(seen.within(0.5)),
+            time(seen.within(0.95)),
+            time(seen.within(0.99)),
+            duration(seen.summary.longest),
+            percent(seen.share_in_time()),
+            format!("{} of {}", count(seen.summary.failures()), count(seen.requests())),
+        ])
+    };
+    Table {
+        title: "From when a request was due to its answer".to_owned(),
+        head: ["step", "p50", "p95", "p99", "longest", "within 200 ms", "failed"].map(str::to_owned).to_vec(),
+        rows: Way::ALL.into_iter().filter_map(row).collect(),
+    }
+}
+
+fn gains(outcome: &Outcome, rate: usize) -> Table {
     let mut before: Option<&Seen> = None;
     let mut rows = Vec::new();
     for way in Way::ALL {
@@ -159,22 +167,16 @@ fn table(outcome: &Outcome, rate: usize) -> Table {
         };
         rows.push(vec![
             way.name().to_owned(),
-            time(seen.within(0.5)),
-            time(seen.within(0.95)),
-            time(seen.within(0.99)),
-            duration(seen.summary.longest),
-            percent(seen.share_in_time()),
-            format!("{} of {}", count(seen.summary.failures()), count(seen.requests())),
-            if way == Way::Cache { percent(seen.hit_share()) } else { "-".to_owned() },
-            duration(Some(seen.database())),
             gained(0.5),
             gained(0.99),
+            duration(Some(seen.database())),
+            if way == Way::Cache { percent(seen.hit_share()) } else { "-".to_owned() },
         ]);
         before = Some(seen);
     }
     Table {
-        title: "From when a request was due to its answer; and the time the database took for it".to_owned(),
-        head: head.map(str::to_owned).to_vec(),
+        title: "How many times faster than the step before, and what is left to the database".to_owned(),
+        head: ["step", "p50", "p99", "database, each request", "cache hits"].map(str::to_owned).to_vec(),
         rows,
     }
 }

@@ -1,0 +1,47 @@
+//! `evenkeel lab consistency`, quick: what is given up for answering, and what for being right.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use std::process::{Command, Stdio};
+
+#[test]
+fn each_choice_gives_up_what_it_says() {
+    let out = std::env::temp_dir().join(format!("evenkeel-lab-consistency-{}", std::process::id()));
+    let output = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+        .args(["lab", "consistency", "--quick", "--out"])
+        .arg(&out)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let json = std::fs::read_to_string(out.join("consistency.json")).unwrap_or_default();
+    let _ = std::fs::remove_dir_all(&out);
+    let report: serde_json::Value =
+        serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let modes = report["data"]["modes"].as_array().unwrap();
+    let of = |mode: &str, phase: &str, figure: &str| {
+        let mode = modes.iter().find(|it| it["mode"] == mode).unwrap();
+        let phases = mode["phases"].as_array().unwrap();
+        let phase = phases.iter().find(|it| it["phase"] == phase).unwrap();
+        phase[figure].as_f64().unwrap_or_default()
+    };
+    for mode in modes {
+        for phase in mode["phases"].as_array().unwrap() {
+            assert!(phase["reads"].as_u64() > Some(10) && phase["writes"].as_u64() > Some(2), "{phase:#}");
+        }
+    }
+    // With nothing but a time to live, old values are read; told of writes, a cache has hardly any.
+    let stale = |mode: &str| of(mode, "all is well", "stale");
+    assert!(stale("TTL only") > 4.0 * stale("invalidate") + 4.0, "{report:#}");
+    assert!(stale("TTL only") > 4.0 * stale("write-through") + 4.0, "{report:#}");
+    // A replica that is cut off has old values for as long as it answers.
+    let cut = |mode: &str| of(mode, "replica cut off", "stale");
+    assert!(cut("invalidate") > cut("invalidate, replica refuses"), "{report:#}");
+    // Without the database it is an old value or none.
+    let down = |mode: &str, figure: &str| of(mode, "database down", figure);
+    assert_eq!(down("TTL only, stale on error", "failed"), 0.0, "{report:#}");
+    assert!(down("TTL only, stale on error", "said_to_be_stale") > 0.0, "{report:#}");
+    for mode in ["invalidate", "write-through", "TTL only"] {
+        assert!(down(mode, "failed") > 0.0, "{mode}: {report:#}");
+        assert_eq!(of(mode, "cache dead", "failed"), 0.0, "the database answers: {mode}: {report:#}");
+    }
+}

@@ -1,0 +1,418 @@
+//! What came out, in words, tables and plots.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::limit::Limit;
+use super::measure::Window;
+use super::{CALM, CLIENTS, Curve, Measured, Point, Scale, UNDER_WAY, Workers};
+use crate::figures::{count, duration};
+use crate::load::Summary;
+use crate::report::{Axis, Block, Circumstances, Line, Plot, Promise, Report, Style, Table};
+
+/// How long the slowest hundredth may take at 0.7 of capacity, in service times.
+const P99: u32 = 3;
+/// Promised, with as many backends.
+const PROMISED: [(usize, f64); 2] = [(4, 0.95), (8, 0.9)];
+
+pub(super) fn report(measured: &Measured, scale: &Scale, circumstances: Circumstances) -> Report {
+    let Measured { steady, fast, direct, workers } = measured;
+    let (promises, unjudged) = promises(steady);
+    let mut blocks = vec![
+        Block::Plot(plot("Throughput, backends of a fixed capacity", steady)),
+        Block::Table(efficiency("The same in numbers: every place taken", steady)),
+        Block::Text { text: fit(steady) },
+        Block::Table(latency(steady, direct)),
+        Block::Text { text: cost(steady, direct) },
+        Block::Heading { text: "Where it bends".to_owned() },
+        Block::Plot(plot("Throughput, backends faster than this machine", fast)),
+        Block::Table(efficiency("The same in numbers, and what was used up", fast)),
+        Block::Text { text: fit(fast) },
+        Block::Text { text: bend(fast) },
+        Block::Heading { text: "Workers of the proxy".to_owned() },
+        Block::Table(by_workers(workers)),
+        Block::Text { text: shared(workers) },
+    ];
+    if !unjudged.is_empty() {
+        blocks.insert(2, Block::Text { text: unjudged });
+    }
+    Report {
+        name: "scalability".to_owned(),
+        question: "Do more backends serve more, how much more, and where does it end?".to_owned(),
+        method: method(scale),
+        verdict: vec![verdict(steady), bend(fast)],
+        promises,
+        blocks,
+        circumstances,
+        data: json!({
+            "steady": curve_data(steady), "fast": curve_data(fast), "direct": point_data(direct),
+            "workers": workers.iter().map(|it| {
+                let mut data = window_data(&it.window);
+                if let Some(fields) = data.as_object_mut() {
+                    fields.insert("workers".to_owned(), it.workers.into());
+                }
+                data
+            }).collect::<Vec<_>>(),
+        }),
+    }
+}
+
+fn method(scale: &Scale) -> Vec<String> {
+    let kind = |it: &super::Kind| {
+        format!(
+            "{} requests at once, {} asleep for each: {:.0} a second at most",
+            it.places,
+            duration(Some(it.service)),
+            it.nominal()
+        )
+    };
+    vec![
+        format!(
+            "Toy backends of a capacity that is theirs by construction ({}; fast ones {}), behind Evenkeel with least \
+             connections and one worker per core. Capacity is what a closed loop gets: {UNDER_WAY} requests for each \
+             place are always under way, and those answered within {} are counted. An open loop above capacity would measure \
+             its own queue. Efficiency is throughput against that of one backend times their number: timers round up, so one \
+             does a little less than its nominal rate.",
+            kind(&scale.steady),
+            kind(&scale.fast),
+            duration(Some(scale.times.window)),
+        ),
+        format!(
+            "Latency is measured in an open loop (Poisson, from when each request was due) at {CALM} of the nominal rate for {}. \
+             Processor time is that of /proc: the machine's with everything on it, the load's sending thread, the proxy, the \
+             backends. The universal scalability law (Gunther), C(N) = λN / (1 + σ(N−1) + κN(N−1)), is fitted by least squares \
+             of relative errors, σ and κ not negative.",
+            duration(Some(scale.times.calm)),
+        ),
+        format!(
+            "Workers: {CLIENTS} requests always under way through a proxy with one worker, then two, before two backends that \
+             answer at once; {} time{} by turns.",
+            scale.rounds,
+            if scale.rounds == 1 { "" } else { "s" },
+        ),
+    ]
+}
+
+/// What is promised where the machine left room, and a sentence on what could not be judged.
+fn promises(steady: &Curve) -> (Vec<Promise>, String) {
+    let is_free = |point: &Point| point.window.evidence(steady.ideal(point.backends), cores()).is_free();
+    let mut promises = Vec::new();
+    let mut unjudged = Vec::new();
+    for (backends, least) in PROMISED {
+        let Some(point) = steady.at(backends) else { continue };
+        if !is_free(point) {
+            unjudged.push(format!("{backends} backends (machine {} busy)", share(point.window.machine)));
+            continue;
+        }
+        promises.push(Promise {
+            what: format!("efficiency with {backends} backends"),
+            wanted: format!("at least {}", share(least)),
+            got: share(steady.efficiency(point)),
+            kept: steady.efficiency(point) >= least,
+        });
+    }
+    let calm: Vec<(&Point, &Summary)> =
+        steady.points.iter().filter_map(|point| Some((point, point.calm.as_ref()?))).collect();
+    let failed: u64 = calm.iter().map(|(_, calm)| calm.failures()).sum();
+    let all: u64 = calm.iter().map(|(_, calm)| calm.ok).sum::<u64>() + failed;
+    promises.push(Promise {
+        what: format!("requests that failed at {CALM} of capacity"),
+        wanted: "0".to_owned(),
+        got: format!("{} of {}", count(failed), count(all)),
+        kept: failed == 0 && all > 0,
+    });
+    let bound = steady.kind.service * P99;
+    let judged = calm.iter().filter(|(point, _)| is_free(point));
+    if let Some(slowest) = judged.filter_map(|(_, calm)| calm.p99).max() {
+        promises.push(Promise {
+            what: format!("p99 at {CALM} of capacity, with any number of backends"),
+            wanted: format!("at most {} service times, {}", P99, duration(Some(bound))),
+            got: duration(Some(slowest)),
+            kept: slowest <= bound,
+        });
+    }
+    let unjudged = match unjudged.as_slice() {
+        [] => String::new(),
+        points => format!(
+            "Not judged, as the machine or the load had nothing left: efficiency with {}. Such a figure tells of the machine.",
+            points.join(" and ")
+        ),
+    };
+    (promises, unjudged)
+}
+
+fn plot(title: &str, curve: &Curve) -> Plot {
+    let line = |name: String, points: Vec<(f64, f64)>, style: Style| Line { name, points, style };
+    let most = curve.points.iter().map(|point| point.backends).max().unwrap_or(1);
+    let measured = curve.points.iter().map(|point| (point.backends as f64, point.window.rate)).collect();
+    let ideal = (1..=most).map(|n| (n as f64, curve.ideal(n))).collect();
+    let mut lines = vec![
+        line("measured".to_owned(), measured, Style::Solid),
+        line("one backend's, times their number".to_owned(), ideal, Style::Dashed),
+    ];
+    if let Some(law) = curve.law {
+        let fitted = (10..=most * 10).map(|tenths| tenths as f64 / 10.0).map(|n| (n, law.at(n))).collect();
+        lines.push(line("scalability law, fitted".to_owned(), fitted, Style::Dashed));
+    }
+    Plot {
+        title: title.to_owned(),
+        x: Axis { label: "backends".to_owned(), logarithmic: false },
+        y: Axis { label: "requests per second".to_owned(), logarithmic: false },
+        lines,
+        marks: Vec::new(),
+    }
+}
+
+fn efficiency(title: &str, curve: &Curve) -> Table {
+    let head = [
+        "backends",
+        "requests/s",
+        "efficiency",
+        "machine busy",
+        "load, cores",
+        "proxy, cores",
+        "backends, cores",
+        "limit",
+    ];
+    let rows = curve.points.iter().map(|point| {
+        let window = &point.window;
+        vec![
+            point.backends.to_string(),
+            count(window.rate.round() as u64),
+            share(curve.efficiency(point)),
+            share(window.machine),
+            format!("{:.2}", window.load),
+            window.proxy.map_or_else(|| "-".to_owned(), |cores| format!("{cores:.2}")),
+            format!("{:.2}", window.backends),
+            limit(curve, point).name().to_owned(),
+        ]
+    });
+    Table { title: title.to_owned(), head: head.map(str::to_owned).to_vec(), rows: rows.collect() }
+}
+
+fn latency(steady: &Curve, direct: &Point) -> Table {
+    let row = |name: String, it: &Summary| {
+        let sent = it.ok + it.failures();
+        vec![
+            name,
+            count(it.rate().round() as u64),
+            format!("{} of {}", count(it.failures()), count(sent)),
+            duration(it.p50),
+            duration(it.p95),
+            duration(it.p99),
+            duration(it.longest),
+        ]
+    };
+    let direct = direct.calm.as_ref().map(|calm| row("1, without a proxy".to_owned(), calm));
+    let behind = steady.points.iter().filter_map(|it| Some(row(it.backends.to_string(), it.calm.as_ref()?)));
+    Table {
+        title: format!(
+            "Latency at {CALM} of capacity; one service takes {}",
+            duration(Some(steady.kind.service))
+        ),
+        head: ["backends", "requests/s", "failed", "p50", "p95", "p99", "longest"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: direct.into_iter().chain(behind).collect(),
+    }
+}
+
+/// What the proxy costs.
+fn cost(steady: &Curve, direct: &Point) -> String {
+    let Some(behind) = steady.at(1) else { return String::new() };
+    let median = |point: &Point| point.calm.as_ref().and_then(|calm| calm.p50);
+    format!(
+        "Without the proxy the one backend served {:.1} requests/s with every place taken, behind it {:.1}; the median at {CALM} \
+         of capacity was {} without and {} behind.",
+        direct.window.rate,
+        behind.window.rate,
+        duration(median(direct)),
+        duration(median(behind)),
+    )
+}
+
+fn fit(curve: &Curve) -> String {
+    let Some(law) = curve.law else {
+        return "The scalability law has no fit: it takes throughputs of at least four numbers of backends."
+            .to_owned();
+    };
+    let most = curve.points.iter().map(|point| point.backends).max().unwrap_or(1) as f64;
+    let explained = law.r2.map_or_else(String::new, |r2| format!(", R² = {r2:.4}"));
+    let peak = law.peak(most).map_or_else(
+        || format!("No peak within twice the {most} that were measured."),
+        |peak| format!("It has its peak at {peak:.1} backends, {:.0} requests/s.", law.at(peak)),
+    );
+    format!(
+        "Universal scalability law: λ = {:.1} requests/s, contention σ = {:.4}, coherence κ = {:.5}{explained}. {peak}",
+        law.lambda, law.sigma, law.kappa
+    )
+}
+
+fn limit(curve: &Curve, point: &Point) -> Limit {
+    point.window.evidence(curve.ideal(point.backends), cores()).limit()
+}
+
+fn verdict(steady: &Curve) -> String {
+    let list = |values: Vec<String>| match values.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => values.concat(),
+    };
+    let last = steady.points.last();
+    let calm = last.and_then(|it| it.calm.as_ref());
+    format!(
+        "{} backends of the same capacity served {} requests/s behind Evenkeel: {} of proportional with the most of them; at {CALM} \
+         of that load p99 was {} for a service of {}.",
+        list(steady.points.iter().map(|it| it.backends.to_string()).collect()),
+        list(steady.points.iter().map(|it| count(it.window.rate.round() as u64)).collect()),
+        last.map_or_else(|| "-".to_owned(), |it| share(steady.efficiency(it))),
+        duration(calm.and_then(|it| it.p99)),
+        duration(Some(steady.kind.service)),
+    )
+}
+
+/// Where the curve leaves the straight line, and by what was full there.
+fn bend(curve: &Curve) -> String {
+    let nominal = curve.kind.nominal();
+    let Some(bent) = curve.points.iter().find(|point| limit(curve, point) != Limit::Backends) else {
+        return format!(
+            "Backends of {nominal:.0} requests/s did not bend it: up to {} of them were the limit.",
+            curve.points.last().map_or(0, |it| it.backends)
+        );
+    };
+    let window = &bent.window;
+    let cores = cores();
+    let because = match limit(curve, bent) {
+        Limit::Machine => format!(
+            "the machine's {cores} core{} were {} busy",
+            if cores == 1 { "" } else { "s" },
+            share(window.machine)
+        ),
+        Limit::Load => format!("the load's sending thread used {} of its core", share(window.load)),
+        Limit::Proxy => format!(
+            "the proxy's workers used {} of their cores",
+            share(window.proxy.unwrap_or_default() / cores as f64)
+        ),
+        Limit::Backends | Limit::Unknown => {
+            "no part was seen full: the window is short, or something else ran".to_owned()
+        }
+    };
+    let each = |cores: f64| duration(Duration::try_from_secs_f64(cores / window.rate).ok());
+    format!(
+        "With backends of {nominal:.0} requests/s it bends at {} of them, {} requests/s ({} of proportional): {because}. A request \
+         cost the load {}, the proxy {} and its backend {} of processor time.",
+        bent.backends,
+        count(window.rate.round() as u64),
+        share(curve.efficiency(bent)),
+        each(window.load),
+        each(window.proxy.unwrap_or_default()),
+        each(window.backends),
+    )
+}
+
+fn by_workers(workers: &[Workers]) -> Table {
+    let head = [
+        "workers",
+        "requests/s",
+        "proxy's time per request",
+        "proxy, cores",
+        "load, cores",
+        "backends, cores",
+        "machine busy",
+    ];
+    let rows = workers.iter().map(|it| {
+        let window = &it.window;
+        vec![
+            it.workers.to_string(),
+            count(window.rate.round() as u64),
+            window.proxy_per_request().map_or_else(|| "-".to_owned(), micros),
+            format!("{:.2}", window.proxy.unwrap_or_default()),
+            format!("{:.2}", window.load),
+            format!("{:.2}", window.backends),
+            share(window.machine),
+        ]
+    });
+    Table {
+        title: format!("One worker and two, {CLIENTS} requests always under way"),
+        head: head.map(str::to_owned).to_vec(),
+        rows: rows.collect(),
+    }
+}
+
+/// What can be said of workers on a machine that they share with load and backends.
+fn shared(workers: &[Workers]) -> String {
+    let mean = |count: usize, value: &dyn Fn(&Window) -> f64| {
+        let values: Vec<f64> =
+            workers.iter().filter(|it| it.workers == count).map(|it| value(&it.window)).collect();
+        values.iter().sum::<f64>() / values.len() as f64
+    };
+    let rate = |count| mean(count, &|window| window.rate);
+    let machine = |count| mean(count, &|window| window.machine);
+    let full = if machine(1) >= 0.9 && machine(2) >= 0.9 {
+        "with one worker the machine was as full as with two, so there was no core for the second to use: nothing is promised here"
+    } else {
+        "nothing is promised here, as load and backends use the same cores"
+    };
+    format!(
+        "Two workers served {:.2} times what one did. The load, the backends and the proxy share {} core{}, {} busy with one worker and {} \
+         with two: {full}.",
+        rate(2) / rate(1),
+        cores(),
+        if cores() == 1 { "" } else { "s" },
+        share(machine(1)),
+        share(machine(2)),
+    )
+}
+
+/// That this process may use, as the proxy may.
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn share(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+fn micros(time: Duration) -> String {
+    format!("{:.1} µs", time.as_secs_f64() * 1e6)
+}
+
+fn window_data(window: &Window) -> Value {
+    json!({
+        "requests_per_second": window.rate, "failed": window.failed, "machine_share": window.machine, "load_cores": window.load,
+        "proxy_cores": window.proxy, "backends_cores": window.backends,
+    })
+}
+
+fn point_data(point: &Point) -> Value {
+    let calm = point.calm.as_ref().map(|it| {
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        json!({
+            "requests_per_second": it.rate(), "ok": it.ok, "failed": it.failed, "p50_seconds": seconds(it.p50),
+            "p95_seconds": seconds(it.p95), "p99_seconds": seconds(it.p99), "longest_seconds": seconds(it.longest),
+        })
+    });
+    json!({ "backends": point.backends, "saturated": window_data(&point.window), "at_0.7": calm })
+}
+
+fn curve_data(curve: &Curve) -> Value {
+    let points = curve.points.iter().map(|point| {
+        let mut data = point_data(point);
+        if let Some(fields) = data.as_object_mut() {
+            fields.insert("efficiency".to_owned(), curve.efficiency(point).into());
+            fields.insert("limit".to_owned(), limit(curve, point).name().into());
+        }
+        data
+    });
+    let law = curve.law.map(|law| {
+        json!({
+            "lambda": law.lambda, "sigma": law.sigma, "kappa": law.kappa, "r2": law.r2,
+            "peak_backends": law.peak(curve.points.last().map_or(1.0, |it| it.backends as f64)),
+        })
+    });
+    json!({
+        "places": curve.kind.places, "service_seconds": curve.kind.service.as_secs_f64(),
+        "points": points.collect::<Vec<_>>(), "law": law,
+    })
+}
