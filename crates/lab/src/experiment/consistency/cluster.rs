@@ -1,5 +1,6 @@
-//! The parts of one mode: two backends over one database, behind Evenkeel; a cache they write to, and its replica, at
-//! the other end of a link that can be cut, that they read from.
+//! The parts of one mode: two backends over one database, behind Evenkeel, each with a cache beside it. Writes go to the
+//! first; its cache is the primary. The other's is a replica of it, at the far end of a link that can be cut, and takes
+//! what the backend beside it stores.
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,31 +34,24 @@ impl Cluster {
         let (followed, silence) = (link.address().to_string(), size.silence.as_secs().max(1));
         let silence = format!("repl-timeout={silence}");
         let serves = format!("replica-serve-stale-data={}", if mode.replica_serves { "yes" } else { "no" });
-        let flags = ["--replicaof", &followed, "--set", ping, "--set", &silence, "--set", &serves];
+        let mut flags = vec!["--replicaof", &followed, "--set", "replica-read-only=no"];
+        flags.extend(["--set", ping, "--set", &silence, "--set", &serves]);
         let replica = site.kv(&named("replica"), &flags)?;
         until_it_follows(&replica)?;
-        let toy = |part: &str| {
-            let database = site.path().join(named("database"));
-            let database =
-                database.to_str().ok_or_else(|| io::Error::other("the temporary directory is not UTF-8"))?;
-            let (written, read) =
-                (format!("redis://{}", primary.address()), format!("redis://{}", replica.address()));
-            let (rows, ttl) = (ITEMS.to_string(), format!("{}ms", size.ttl.as_millis()));
-            let stale = format!("{}ms", STALE.as_millis());
-            let mut flags = vec!["--database", database, "--rows", &rows, "--database-latency", NETWORK];
-            flags.extend(["--cache", &written, "--cache-read", &read, "--cache-ttl", &ttl]);
-            flags.extend(["--cache-policy", mode.policy]);
-            if mode.serves_stale {
-                flags.extend(["--cache-serve-stale", &stale]);
-            }
-            site.toy(&named(part), &flags)
-        };
-        let toys = [toy("toy-a")?, toy("toy-b")?];
-        let endpoints = [toys[0].address(), toys[1].address()];
+        let toys = [
+            toy(site, &named("toy-a"), place, &primary, mode, size)?,
+            toy(site, &named("toy-b"), place, &replica, mode, size)?,
+        ];
+        let [first, second] = &toys;
         let configuration = Configuration {
             workers: Some(1),
-            endpoints: &endpoints,
-            rest: "[upstream.app.retry]\nattempts = 1\n",
+            endpoints: &[first.address(), second.address()],
+            rest: &format!(
+                "[upstream.app.retry]\nattempts = 1\n\n\
+                 [[route]]\nname = \"writes\"\nlistener = \"web\"\nmatch = {{ method = [\"PUT\"] }}\nupstream = \"first\"\n\n\
+                 [upstream.first]\nendpoints = [\"{}\"]\n\n[upstream.first.retry]\nattempts = 1\n",
+                first.address(),
+            ),
             ..Configuration::default()
         };
         let proxy = site.proxy(&named("proxy"), &configuration)?;
@@ -99,6 +93,20 @@ impl Cluster {
         }
         Ok(())
     }
+}
+
+fn toy(site: &Site, name: &str, place: usize, cache: &Part, mode: Mode, size: Size) -> io::Result<Part> {
+    let database = site.path().join(format!("database-{place}"));
+    let database =
+        database.to_str().ok_or_else(|| io::Error::other("the temporary directory is not UTF-8"))?;
+    let (rows, ttl) = (ITEMS.to_string(), format!("{}ms", size.ttl.as_millis()));
+    let (url, stale) = (format!("redis://{}", cache.address()), format!("{}ms", STALE.as_millis()));
+    let mut flags = vec!["--database", database, "--rows", &rows, "--database-latency", NETWORK];
+    flags.extend(["--cache", &url, "--cache-ttl", &ttl, "--cache-policy", mode.policy]);
+    if mode.serves_stale {
+        flags.extend(["--cache-serve-stale", &stale]);
+    }
+    site.toy(name, &flags)
 }
 
 fn until_it_follows(replica: &Part) -> io::Result<()> {

@@ -55,11 +55,11 @@ fn method(outcome: &Outcome) -> Vec<String> {
     let ttl = duration(Some(size.ttl));
     vec![
         format!(
-            "For each mode two toy backends over one SQLite file, behind Evenkeel (which retries nothing here), write to a \
-             cache and read from its replica; between the two is a link that is cut as a network is, without a word. {ITEMS} rows \
-             get {WRITES} writes a second in turn, each with a higher number, and {} reads a second by popularity (Zipf), open \
-             loop; a client gives up after {}, before the row is written again. A row lives in the cache for {ttl}; a query takes 2 ms \
-             as over a network ({NETWORK}). All modes run at the same time and meet the same failures.",
+            "For each mode there are two toy backends over one SQLite file, behind Evenkeel (which retries nothing here), each with a \
+             cache beside it: the second one's is a replica of the first one's, at the far end of a link that is cut as a network is, without a \
+             word. {ITEMS} rows get {WRITES} writes a second in turn, at the first backend, each with a higher number; and {} reads a second by \
+             popularity (Zipf), at both, open loop. A client gives up after {}, before the row is written again. A row lives in the cache for \
+             {ttl}; a query takes 2 ms as over a network ({NETWORK}). All modes run at the same time and meet the same failures.",
             size.reads,
             duration(Some(TIMEOUT)),
         ),
