@@ -51,10 +51,10 @@ struct Mode {
 
 const INVALIDATE: Mode =
     Mode { name: "invalidate", policy: "invalidate", replica_serves: true, serves_stale: false };
-const REFUSE: Mode = Mode { name: "invalidate, replica refuses", replica_serves: false, ..INVALIDATE };
+const REFUSE: Mode = Mode { name: "replica refuses", replica_serves: false, ..INVALIDATE };
 const WRITE_THROUGH: Mode = Mode { name: "write-through", policy: "write-through", ..INVALIDATE };
 const TTL_ONLY: Mode = Mode { name: "TTL only", policy: "ttl-only", ..INVALIDATE };
-const SERVE_STALE: Mode = Mode { name: "TTL only, stale on error", serves_stale: true, ..TTL_ONLY };
+const SERVE_STALE: Mode = Mode { name: "stale on error", serves_stale: true, ..TTL_ONLY };
 
 const MODES: [Mode; 5] = [INVALIDATE, REFUSE, WRITE_THROUGH, TTL_ONLY, SERVE_STALE];
 

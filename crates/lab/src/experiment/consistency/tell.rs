@@ -67,9 +67,9 @@ fn method(outcome: &Outcome) -> Vec<String> {
          age is the time from that acknowledgement until then."
             .to_owned(),
         format!(
-            "Invalidate: a write leaves a fence of {} in the cache. Replica refuses: the same with replica-serve-stale-data \
+            "Invalidate: a write leaves a fence of {} in the cache. Replica refuses: the same, with replica-serve-stale-data \
              no, and the replica knows of the cut after a silence of {} (repl-timeout). Write-through: a write puts the new \
-             row there. TTL only: writes tell the cache nothing. Stale on error: a row is kept for {} after its time \
+             row there. TTL only: writes tell the cache nothing. Stale on error: the same, and a row is kept for {} after its time \
              and served if the database does not answer.",
             duration(Some(FENCE)),
             duration(Some(size.silence)),
@@ -212,9 +212,10 @@ fn promises(outcome: &Outcome) -> Vec<Promise> {
 }
 
 fn by_up_to(it: &Phased) -> String {
-    match it.stale() {
-        0 => "none of them stale".to_owned(),
-        stale => format!("{} of them stale by up to {}", count(stale), duration(it.age(1.0))),
+    match (it.answered(), it.stale()) {
+        (0, _) => "so none was stale".to_owned(),
+        (_, 0) => "none of them stale".to_owned(),
+        (_, stale) => format!("{} of them stale by up to {}", count(stale), duration(it.age(1.0))),
     }
 }
 
@@ -228,13 +229,14 @@ fn verdict(outcome: &Outcome) -> Vec<String> {
     let down = |mode: Mode| outcome.of(mode, Phase::Down);
     if let (Some(stale), Some(refused)) = (down(SERVE_STALE), down(INVALIDATE)) {
         verdict.push(format!(
-            "With the database down for {}, serving stale answered {} reads, {}; invalidating and refusing failed {}, \
-             {} of what it answered.",
+            "With the database down for {}, serving stale answered {} reads, {}; refusing instead (and invalidating before) \
+             failed {} and answered {}, {}.",
             lasted(Phase::Down),
             of(stale.answered(), stale.reads),
             by_up_to(stale),
             of(refused.failed, refused.reads),
-            by_up_to(refused).replace(" of them", ""),
+            count(refused.answered()),
+            by_up_to(refused),
         ));
     }
     let cut = |mode: Mode| outcome.of(mode, Phase::Cut);
