@@ -11,7 +11,7 @@ use crate::load::Record;
 pub(super) struct Seen {
     /// One for each.
     pub(super) phases: Vec<Phased>,
-    /// Over time, in equal spans of [`SPANS`] for all of it.
+    /// Over time, in [`SPANS`] equal spans, each with its middle.
     pub(super) spans: Vec<(Duration, Phased)>,
 }
 
@@ -103,7 +103,8 @@ pub(super) fn count(
         }
         all
     };
-    Seen { phases: sort(begins), spans: starts.iter().copied().zip(sort(&starts)).collect() }
+    let middles = starts.iter().map(|start| *start + width / 2);
+    Seen { phases: sort(begins), spans: middles.zip(sort(&starts)).collect() }
 }
 
 #[cfg(test)]

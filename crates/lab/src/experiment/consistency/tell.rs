@@ -126,7 +126,7 @@ fn table(outcome: &Outcome, phase: Phase) -> Table {
 fn plot(outcome: &Outcome, title: &str, label: &str, value: impl Fn(&Phased) -> f64) -> Plot {
     let lines = outcome.seen.iter().map(|(mode, seen)| Line {
         name: mode.name.to_owned(),
-        points: seen.spans.iter().map(|(start, it)| (start.as_secs_f64(), value(it))).collect(),
+        points: seen.spans.iter().map(|(middle, it)| (middle.as_secs_f64(), value(it))).collect(),
         style: Style::Solid,
     });
     // Before the first failure there is nothing to mark.

@@ -51,19 +51,24 @@ fn time(time: Option<Duration>) -> String {
     time.map_or_else(|| "failed".to_owned(), |time| duration(Some(time)))
 }
 
+/// The same in a sentence.
+fn time_said(time: Option<Duration>) -> String {
+    time.map_or_else(
+        || format!("more than the {} that clients wait", duration(Some(TIMEOUT))),
+        |time| duration(Some(time)),
+    )
+}
+
 fn percent(share: f64) -> String {
     if share >= 1.0 { "100 %".to_owned() } else { format!("{:.1} %", (share * 1e3).floor() / 10.0) }
 }
 
-/// How many times shorter `now` is than `before`.
+/// How many times shorter `now` is than `before`; at least so many times if that was longer than clients wait.
 fn gain(before: Option<Duration>, now: Option<Duration>) -> String {
-    match (before, now) {
-        (Some(before), Some(now)) => {
-            let times = before.as_secs_f64() / now.as_secs_f64().max(1e-6);
-            if times < 9.95 { format!("{times:.1} ×") } else { format!("{times:.0} ×") }
-        }
-        _ => "-".to_owned(),
-    }
+    let Some(now) = now else { return "-".to_owned() };
+    let times = before.unwrap_or(TIMEOUT).as_secs_f64() / now.as_secs_f64().max(1e-6);
+    let sign = if before.is_none() { "> " } else { "" };
+    if times < 9.95 { format!("{sign}{times:.1} ×") } else { format!("{sign}{times:.0} ×") }
 }
 
 fn is_below(time: Option<Duration>) -> bool {
@@ -73,14 +78,8 @@ fn is_below(time: Option<Duration>) -> bool {
 pub(super) fn report(outcome: &Outcome, circumstances: Circumstances) -> Report {
     let mut blocks = Vec::new();
     for (index, rate) in outcome.rates.iter().enumerate() {
-        let load = LOADS.get(index).copied().unwrap_or_default();
-        let text = if load < 1.0 {
-            format!("{rate} requests a second: {:.0} % of what the scan can serve", load * 100.0)
-        } else {
-            format!(
-                "{rate} requests a second: {load:.0} times what the scan can serve, or what it is held to"
-            )
-        };
+        let share = rate / outcome.capacity.max(f64::MIN_POSITIVE) * 100.0;
+        let text = format!("{rate} requests a second: {share:.0} % of what the scan can serve");
         blocks.push(Block::Heading { text });
         blocks.push(Block::Table(latencies(outcome, index)));
         blocks.push(Block::Table(gains(outcome, index)));
@@ -232,16 +231,16 @@ fn verdict(outcome: &Outcome) -> Vec<String> {
         return Vec::new();
     };
     let mut verdict = vec![format!(
-        "At {} requests a second the full table scan answered with a p99 of {}, the index with {} ({}), the cache with {}; \
-         at the median {}, {} and {}.",
+        "At {} requests a second the p99 of a full table scan was {}, of an indexed query {} ({}), with a cache {}; the \
+         medians were {}, {} and {}.",
         outcome.rates[0],
-        time(scan.within(0.99)),
-        time(index.within(0.99)),
+        time_said(scan.within(0.99)),
+        time_said(index.within(0.99)),
         gain(scan.within(0.99), index.within(0.99)),
-        time(cache.within(0.99)),
-        time(scan.within(0.5)),
-        time(index.within(0.5)),
-        time(cache.within(0.5)),
+        time_said(cache.within(0.99)),
+        time_said(scan.within(0.5)),
+        time_said(index.within(0.5)),
+        time_said(cache.within(0.5)),
     )];
     if let [Some(scan), Some(index), Some(cache)] = Way::ALL.map(|way| outcome.seen(way, 1)) {
         verdict.push(format!(
@@ -301,7 +300,8 @@ mod tests {
         );
         assert_eq!((time(None), seen.database()), ("failed".to_owned(), Duration::from_millis(2)));
         assert_eq!(gain(seen.within(0.9), seen.within(0.1)), "9.0 ×");
-        assert_eq!((gain(None, seen.within(0.1)), percent(0.9999)), ("-".to_owned(), "99.9 %".to_owned()));
+        assert_eq!(gain(None, seen.within(0.1)), "> 125 ×", "longer than clients wait");
+        assert_eq!((gain(None, None), percent(0.9999)), ("-".to_owned(), "99.9 %".to_owned()));
         assert!(!is_below(seen.within(0.5)) && is_below(seen.within(0.49)) && !is_below(None));
     }
 }
