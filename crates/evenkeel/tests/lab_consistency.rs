@@ -38,8 +38,11 @@ fn each_choice_gives_up_what_it_says() {
     assert!(cut("invalidate") > cut("replica refuses"), "{report:#}");
     // Without the database it is an old value or none.
     let down = |mode: &str, figure: &str| of(mode, "database down", figure);
-    assert_eq!(down("stale on error", "failed"), 0.0, "{report:#}");
-    assert!(down("stale on error", "said_to_be_stale") > 0.0, "{report:#}");
+    for mode in ["TTL, stale on error", "invalidate, stale on error"] {
+        assert_eq!(down(mode, "failed"), 0.0, "{report:#}");
+        assert!(down(mode, "said_to_be_stale") > 0.0, "{report:#}");
+    }
+    assert!(down("TTL, stale on error", "stale") > 0.0, "{report:#}");
     for mode in ["invalidate", "write-through", "TTL only"] {
         assert!(down(mode, "failed") > 0.0, "{mode}: {report:#}");
         assert_eq!(of(mode, "cache dead", "failed"), 0.0, "the database answers: {mode}: {report:#}");

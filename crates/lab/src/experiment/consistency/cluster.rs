@@ -1,6 +1,5 @@
-//! The parts of one mode: two backends over one database, behind Evenkeel, each with a cache beside it. Writes go to the
-//! first; its cache is the primary. The other's is a replica of it, at the far end of a link that can be cut, and takes
-//! what the backend beside it stores.
+//! The parts of one mode: two backends over one database, behind Evenkeel, with one cache for both. The second backend
+//! looks rows up in a replica of the cache, at the far end of a link that can be cut.
 
 use std::io;
 use std::net::SocketAddr;
@@ -34,24 +33,18 @@ impl Cluster {
         let (followed, silence) = (link.address().to_string(), size.silence.as_secs().max(1));
         let silence = format!("repl-timeout={silence}");
         let serves = format!("replica-serve-stale-data={}", if mode.replica_serves { "yes" } else { "no" });
-        let mut flags = vec!["--replicaof", &followed, "--set", "replica-read-only=no"];
-        flags.extend(["--set", ping, "--set", &silence, "--set", &serves]);
+        let flags = ["--replicaof", &followed, "--set", ping, "--set", &silence, "--set", &serves];
         let replica = site.kv(&named("replica"), &flags)?;
         until_it_follows(&replica)?;
         let toys = [
-            toy(site, &named("toy-a"), place, &primary, mode, size)?,
-            toy(site, &named("toy-b"), place, &replica, mode, size)?,
+            toy(site, place, "toy-a", &primary, None, mode, size)?,
+            toy(site, place, "toy-b", &primary, Some(&replica), mode, size)?,
         ];
         let [first, second] = &toys;
         let configuration = Configuration {
             workers: Some(1),
             endpoints: &[first.address(), second.address()],
-            rest: &format!(
-                "[upstream.app.retry]\nattempts = 1\n\n\
-                 [[route]]\nname = \"writes\"\nlistener = \"web\"\nmatch = {{ method = [\"PUT\"] }}\nupstream = \"first\"\n\n\
-                 [upstream.first]\nendpoints = [\"{}\"]\n\n[upstream.first.retry]\nattempts = 1\n",
-                first.address(),
-            ),
+            rest: "[upstream.app.retry]\nattempts = 1\n",
             ..Configuration::default()
         };
         let proxy = site.proxy(&named("proxy"), &configuration)?;
@@ -95,18 +88,32 @@ impl Cluster {
     }
 }
 
-fn toy(site: &Site, name: &str, place: usize, cache: &Part, mode: Mode, size: Size) -> io::Result<Part> {
+/// Starts a backend that looks rows up in the replica, if there is one.
+fn toy(
+    site: &Site,
+    place: usize,
+    part: &str,
+    cache: &Part,
+    replica: Option<&Part>,
+    mode: Mode,
+    size: Size,
+) -> io::Result<Part> {
     let database = site.path().join(format!("database-{place}"));
     let database =
         database.to_str().ok_or_else(|| io::Error::other("the temporary directory is not UTF-8"))?;
+    let url = |kv: &Part| format!("redis://{}", kv.address());
     let (rows, ttl) = (ITEMS.to_string(), format!("{}ms", size.ttl.as_millis()));
-    let (url, stale) = (format!("redis://{}", cache.address()), format!("{}ms", STALE.as_millis()));
+    let (cache, replica) = (url(cache), replica.map(url));
+    let stale = format!("{}ms", STALE.as_millis());
     let mut flags = vec!["--database", database, "--rows", &rows, "--database-latency", NETWORK];
-    flags.extend(["--cache", &url, "--cache-ttl", &ttl, "--cache-policy", mode.policy]);
+    flags.extend(["--cache", &cache, "--cache-ttl", &ttl, "--cache-policy", mode.policy]);
+    if let Some(replica) = &replica {
+        flags.extend(["--cache-read", replica]);
+    }
     if mode.serves_stale {
         flags.extend(["--cache-serve-stale", &stale]);
     }
-    site.toy(name, &flags)
+    site.toy(&format!("{part}-{place}"), &flags)
 }
 
 fn until_it_follows(replica: &Part) -> io::Result<()> {

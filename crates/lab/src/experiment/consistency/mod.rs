@@ -54,9 +54,10 @@ const INVALIDATE: Mode =
 const REFUSE: Mode = Mode { name: "replica refuses", replica_serves: false, ..INVALIDATE };
 const WRITE_THROUGH: Mode = Mode { name: "write-through", policy: "write-through", ..INVALIDATE };
 const TTL_ONLY: Mode = Mode { name: "TTL only", policy: "ttl-only", ..INVALIDATE };
-const SERVE_STALE: Mode = Mode { name: "stale on error", serves_stale: true, ..TTL_ONLY };
+const SERVE_STALE: Mode = Mode { name: "TTL, stale on error", serves_stale: true, ..TTL_ONLY };
+const SERVE_COPY: Mode = Mode { name: "invalidate, stale on error", serves_stale: true, ..INVALIDATE };
 
-const MODES: [Mode; 5] = [INVALIDATE, REFUSE, WRITE_THROUGH, TTL_ONLY, SERVE_STALE];
+const MODES: [Mode; 6] = [INVALIDATE, REFUSE, WRITE_THROUGH, TTL_ONLY, SERVE_STALE, SERVE_COPY];
 
 /// What happens, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

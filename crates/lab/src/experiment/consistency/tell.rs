@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::tally::{Phased, Seen};
 use super::{
-    CACHE_TIMEOUT, FENCE, INVALIDATE, ITEMS, MODES, Mode, NETWORK, Outcome, Phase, REFUSE, SERVE_STALE,
-    STALE, TIMEOUT, TTL_ONLY, WRITE_THROUGH, WRITES,
+    CACHE_TIMEOUT, FENCE, INVALIDATE, ITEMS, MODES, Mode, NETWORK, Outcome, Phase, REFUSE, SERVE_COPY,
+    SERVE_STALE, STALE, TIMEOUT, TTL_ONLY, WRITE_THROUGH, WRITES,
 };
 use crate::figures::{count, duration};
 use crate::report::{Axis, Block, Circumstances, Direction, Line, Mark, Plot, Promise, Report, Style, Table};
@@ -32,8 +32,7 @@ pub(super) fn report(outcome: &Outcome, circumstances: Circumstances) -> Report 
     }
     blocks.push(Block::Text {
         text: "With the database down nothing is written, so a read is stale only by what was written before; and what is \
-               cached stays right under write-through and invalidation, as long as it lives. A row that was invalidated is not \
-               there to be served stale. Reads of which it cannot be said whether they were stale (they returned what a write had \
+               cached stays right under write-through and invalidation, as long as it lives. Reads of which it cannot be said whether they were stale (they returned what a write had \
                brought that was never acknowledged) are counted apart."
             .to_owned(),
     });
@@ -55,11 +54,12 @@ fn method(outcome: &Outcome) -> Vec<String> {
     let ttl = duration(Some(size.ttl));
     vec![
         format!(
-            "For each mode there are two toy backends over one SQLite file, behind Evenkeel (which retries nothing here), each with a \
-             cache beside it: the second one's is a replica of the first one's, at the far end of a link that is cut as a network is, without a \
-             word. {ITEMS} rows get {WRITES} writes a second in turn, at the first backend, each with a higher number; and {} reads a second by \
-             popularity (Zipf), at both, open loop. A client gives up after {}, before the row is written again. A row lives in the cache for \
-             {ttl}; a query takes 2 ms as over a network ({NETWORK}). All modes run at the same time and meet the same failures.",
+            "For each mode there are two toy backends over one SQLite file, behind Evenkeel (which retries nothing here), with one \
+             cache for both. The second backend looks rows up in a replica of the cache, at the far end of a link that is cut as a \
+             network is, without a word; what it stores and invalidates goes to the cache itself. {ITEMS} rows get {WRITES} writes a \
+             second in turn, each with a higher number, and {} reads a second by popularity (Zipf), open loop; half of them meet the \
+             replica. A client gives up after {}, before the row is written again. A row lives in the cache for {ttl}; a query \
+             takes 2 ms as over a network ({NETWORK}). All modes run at the same time and meet the same failures.",
             size.reads,
             duration(Some(TIMEOUT)),
         ),
@@ -69,8 +69,9 @@ fn method(outcome: &Outcome) -> Vec<String> {
         format!(
             "Invalidate: a write leaves a fence of {} in the cache. Replica refuses: the same, with replica-serve-stale-data \
              no, and the replica knows of the cut after a silence of {} (repl-timeout). Write-through: a write puts the new \
-             row there. TTL only: writes tell the cache nothing. Stale on error: the same, and a row is kept for {} after its time \
-             and served if the database does not answer.",
+             row there. TTL only: writes tell the cache nothing. Stale on error: a copy of a row is kept for {} after its \
+             time and answered if the database does not answer; with TTL only that of the row last read, else of the one last \
+             written too.",
             duration(Some(FENCE)),
             duration(Some(size.silence)),
             duration(Some(STALE)),
@@ -182,16 +183,20 @@ fn promises(outcome: &Outcome) -> Vec<Promise> {
             format!("age of what is read, whatever fails: {}{except} (time to live, and storing)", mode.name);
         promises.push(at_most(what, bound(outcome), phases.map(|(_, it)| it).collect()));
     }
-    let what = "age of what is read, database down: stale on error (time to live, and as long after it)";
-    let served = phase(SERVE_STALE, Phase::Down);
-    let (failed, reads) = (served.iter().map(|it| it.failed).sum(), served.iter().map(|it| it.reads).sum());
-    promises.push(at_most(what.to_owned(), bound(outcome) + STALE, served));
-    promises.push(Promise {
-        what: "reads that failed, database down: stale on error".to_owned(),
-        wanted: "0".to_owned(),
-        got: of(failed, reads),
-        kept: failed == 0 && reads > 0,
-    });
+    for mode in [SERVE_STALE, SERVE_COPY] {
+        let served = phase(mode, Phase::Down);
+        let (failed, reads) =
+            (served.iter().map(|it| it.failed).sum(), served.iter().map(|it| it.reads).sum());
+        let what =
+            format!("age of what is read, database down: {} (time to live, and as long after it)", mode.name);
+        promises.push(at_most(what, bound(outcome) + STALE, served));
+        promises.push(Promise {
+            what: format!("reads that failed, database down: {}", mode.name),
+            wanted: "0".to_owned(),
+            got: of(failed, reads),
+            kept: failed == 0 && reads > 0,
+        });
+    }
     let up = |seen: &Seen| {
         let phases = Phase::ALL.into_iter().zip(&seen.phases).filter(|(phase, _)| *phase != Phase::Down);
         phases.fold((0, 0), |(failed, reads), (_, it)| (failed + it.failed, reads + it.reads))
@@ -227,13 +232,16 @@ fn verdict(outcome: &Outcome) -> Vec<String> {
     };
     let mut verdict = Vec::new();
     let down = |mode: Mode| outcome.of(mode, Phase::Down);
-    if let (Some(stale), Some(refused)) = (down(SERVE_STALE), down(INVALIDATE)) {
+    if let (Some(stale), Some(copy), Some(refused)) = (down(SERVE_STALE), down(SERVE_COPY), down(INVALIDATE))
+    {
         verdict.push(format!(
-            "With the database down for {}, serving stale answered {} reads, {}; refusing instead (and invalidating before) \
-             failed {} and answered {}, {}.",
+            "With the database down for {}, serving what was last read answered {} reads, {}; serving what was last written \
+             {}, {}; refusing instead failed {} and answered {}, {}.",
             lasted(Phase::Down),
             of(stale.answered(), stale.reads),
             by_up_to(stale),
+            of(copy.answered(), copy.reads),
+            by_up_to(copy),
             of(refused.failed, refused.reads),
             count(refused.answered()),
             by_up_to(refused),
