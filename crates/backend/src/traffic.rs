@@ -71,8 +71,7 @@ impl Traffic {
             under_way,
         );
         let name = "toy_backend_answers_total";
-        let help =
-            "Requests ended, by status; 000 is one without an answer: its client left, or the backend hung.";
+        let help = "Requests ended, by status; 000 is one without an answer, as after a hang.";
         page.family(name, "counter", help);
         page.line(name, "code=\"000\"", self.unanswered.value());
         for (place, counter) in self.answered.iter().enumerate() {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use std::{fs, thread};
 
 use clap::{Args, ValueEnum};
-use evenkeel_lab::experiment::{Experiment, Progress, Setting};
+use evenkeel_lab::experiment::{Experiment, Plant, Progress, Setting};
 use evenkeel_lab::report::{self, Report};
 use evenkeel_lab::site::Site;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// Seed of everything drawn by chance, to repeat a run
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// A bottleneck for `throughput` to find, instead of whatever breaks first by itself
+    #[arg(long, value_enum, value_name = "BOTTLENECK")]
+    plant: Option<Planted>,
     /// Directory for the reports
     #[arg(long, value_name = "DIR", default_value = "lab-reports")]
     out: PathBuf,
@@ -41,15 +44,35 @@ enum Word {
     Latency,
     /// What a cache answers that is no longer so, and what it costs to prevent it
     Consistency,
+    /// What breaks first when the load grows
+    Throughput,
     /// One after the other
     All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Planted {
+    /// One of three backends has one database connection
+    SmallPool,
+    /// One of three backends is slower than the others
+    SlowBackend,
+    /// The cache has room for a few rows
+    TinyCache,
+    /// The proxy has half a core
+    HalfProxy,
 }
 
 /// Runs them and says what came out; fails if a promise was broken.
 pub(crate) fn lab(arguments: &Arguments) -> Result<ExitCode, String> {
     let experiments: Vec<Experiment> =
         Experiment::ALL.into_iter().filter(|experiment| arguments.experiment.takes(*experiment)).collect();
-    let setting = Setting { quick: arguments.quick, seed: arguments.seed };
+    if arguments.plant.is_some() && arguments.experiment != Word::Throughput {
+        return Err(
+            "--plant is for `evenkeel lab throughput` alone: leave it out, or ask for that".to_owned()
+        );
+    }
+    let plant = arguments.plant.map(Planted::plant);
+    let setting = Setting { quick: arguments.quick, seed: arguments.seed, plant };
     let program = std::env::current_exe().map_err(|error| {
         format!("the program does not know where it is: {error}; the parts are processes of it")
     })?;
@@ -102,6 +125,18 @@ impl Word {
             Self::Availability => experiment == Experiment::Availability,
             Self::Latency => experiment == Experiment::Latency,
             Self::Consistency => experiment == Experiment::Consistency,
+            Self::Throughput => experiment == Experiment::Throughput,
+        }
+    }
+}
+
+impl Planted {
+    fn plant(self) -> Plant {
+        match self {
+            Self::SmallPool => Plant::SmallPool,
+            Self::SlowBackend => Plant::SlowBackend,
+            Self::TinyCache => Plant::TinyCache,
+            Self::HalfProxy => Plant::HalfProxy,
         }
     }
 }

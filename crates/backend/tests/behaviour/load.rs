@@ -63,8 +63,9 @@ async fn what_is_used_and_what_became_of_requests_is_told() {
     }
     // Its answer has begun, and it is under way until its last byte.
     let mut slow = Client::connect(server.address).await;
-    let endless = Request::get("/stream?n=2&ms=600000").body(Bytes::new()).unwrap();
-    let streaming = slow.open(endless).await.unwrap();
+    // More than socket buffers take.
+    let long = Request::get("/bytes/200000000").body(Bytes::new()).unwrap();
+    let streaming = slow.open(long).await.unwrap();
     for (metric, value) in [
         ("requests_total", 5),
         ("answers_total{code=\"200\"}", 2),
@@ -103,7 +104,8 @@ async fn one_that_is_never_answered_counts_as_such() {
     assert_eq!(post(server.address, "/chaos?mode=hang").await.status, StatusCode::OK);
     let hung = tokio::spawn(get(server.address, "/"));
     until_metric(server.address, "in_flight", 1).await;
-    hung.abort();
+    assert_eq!(post(server.address, "/chaos?mode=reset").await.status, StatusCode::OK);
+    assert!(hung.await.is_err(), "its connection was closed");
     until_metric(server.address, "answers_total{code=\"000\"}", 1).await;
     until_metric(server.address, "in_flight", 0).await;
 }

@@ -4,8 +4,11 @@ mod availability;
 mod consistency;
 mod latency;
 mod scalability;
+mod throughput;
 
 use std::io;
+
+pub use throughput::Plant;
 
 use crate::report::Report;
 use crate::site::Site;
@@ -21,6 +24,8 @@ pub enum Experiment {
     Latency,
     /// What a cache answers that is no longer so, and what it costs to prevent it.
     Consistency,
+    /// What breaks first when the load grows.
+    Throughput,
 }
 
 /// How an experiment is run.
@@ -30,6 +35,8 @@ pub struct Setting {
     pub quick: bool,
     /// Of everything drawn by chance.
     pub seed: u64,
+    /// A bottleneck that `throughput` has to find; the others know none.
+    pub plant: Option<Plant>,
 }
 
 /// Where an experiment says what it is doing, a line each.
@@ -40,7 +47,8 @@ pub trait Progress {
 
 impl Experiment {
     /// All of them, in the order in which they tell a story.
-    pub const ALL: [Self; 4] = [Self::Scalability, Self::Availability, Self::Latency, Self::Consistency];
+    pub const ALL: [Self; 5] =
+        [Self::Scalability, Self::Availability, Self::Latency, Self::Consistency, Self::Throughput];
 
     /// Its word.
     pub fn name(self) -> &'static str {
@@ -49,6 +57,7 @@ impl Experiment {
             Self::Availability => "availability",
             Self::Latency => "latency",
             Self::Consistency => "consistency",
+            Self::Throughput => "throughput",
         }
     }
 
@@ -62,6 +71,7 @@ impl Experiment {
             Self::Availability => availability::run(site, setting, progress),
             Self::Latency => latency::run(site, setting, progress),
             Self::Consistency => consistency::run(site, setting, progress),
+            Self::Throughput => throughput::run(site, setting, progress),
         }
     }
 }

@@ -7,8 +7,11 @@
 mod ask;
 mod metrics;
 mod part;
+mod processes;
 mod processors;
 mod relay;
+mod throttle;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,8 +20,11 @@ use std::path::{Path, PathBuf};
 pub use ask::{Answer, ask};
 pub use metrics::Metrics;
 pub use part::Part;
+pub use processes::Scheduled;
 pub use processors::{Processors, Usage};
 pub use relay::Relay;
+pub use throttle::Throttle;
+pub use watch::{Look, Series, Watch};
 
 use crate::scratch::Scratch;
 
