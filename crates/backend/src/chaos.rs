@@ -1,10 +1,13 @@
-//! Faults that are switched on and off at run time: slow, failing, hanging, dead.
+//! Faults that are switched on and off at run time: slow, failing, hanging, dead, and those of the database.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
+
+use crate::database::Trouble;
 
 /// The faults in force. They add up: a backend can be slow and fail now and then.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -15,12 +18,28 @@ pub(crate) struct Faults {
     pub(crate) fail_percent: f64,
     /// Requests are taken and never answered.
     pub(crate) hang: bool,
+    /// Queries fail at once.
+    pub(crate) database_down: bool,
+    /// Milliseconds each query takes longer, on its connection.
+    pub(crate) database_slow_ms: u64,
     /// Whether `/healthz` suffers too; `false` is a backend that looks well and is not.
     pub(crate) healthz: bool,
 }
 
 impl Faults {
-    const NONE: Faults = Faults { slow_ms: 0, fail_percent: 0.0, hang: false, healthz: true };
+    const NONE: Faults = Faults {
+        slow_ms: 0,
+        fail_percent: 0.0,
+        hang: false,
+        database_down: false,
+        database_slow_ms: 0,
+        healthz: true,
+    };
+
+    /// No request is hindered; one that needs the database may be.
+    fn spares_requests(&self) -> bool {
+        self.slow_ms == 0 && self.fail_percent == 0.0 && !self.hang
+    }
 
     pub(crate) fn slow(&self) -> Duration {
         Duration::from_millis(self.slow_ms)
@@ -39,6 +58,8 @@ enum Mode {
     Slow(u64),
     Fail(f64),
     Hang,
+    DatabaseDown,
+    DatabaseSlow(u64),
     Dead,
     Reset,
 }
@@ -79,18 +100,22 @@ impl Command {
         }
         let mode = match (mode.as_deref(), ms, percent) {
             (Some("slow"), Some(ms), None) => Mode::Slow(ms),
-            (Some("slow"), ..) => return Err("slow takes ms: mode=slow&ms=500".to_owned()),
+            (Some("database-slow"), Some(ms), None) => Mode::DatabaseSlow(ms),
+            (Some(mode @ ("slow" | "database-slow")), ..) => {
+                return Err(format!("{mode} takes ms: mode={mode}&ms=500"));
+            }
             (Some("fail"), None, percent) => Mode::Fail(percent.unwrap_or(100.0)),
             (Some("fail"), ..) => return Err("fail takes percent: mode=fail&percent=20".to_owned()),
             (Some("hang"), None, None) => Mode::Hang,
+            (Some("database-down"), None, None) => Mode::DatabaseDown,
             (Some("dead"), None, None) => Mode::Dead,
             (Some("reset"), None, None) => Mode::Reset,
-            (Some(mode @ ("hang" | "dead" | "reset")), ..) => {
+            (Some(mode @ ("hang" | "database-down" | "dead" | "reset")), ..) => {
                 return Err(format!("{mode} takes neither ms nor percent"));
             }
             (mode, ..) => {
                 return Err(format!(
-                    "mode is {}; expected slow, fail, hang, dead or reset, such as mode=slow&ms=500",
+                    "mode is {}; expected slow, fail, hang, database-down, database-slow, dead or reset, such as mode=slow&ms=500",
                     mode.map_or("missing".to_owned(), |mode| format!("`{mode}`"))
                 ));
             }
@@ -104,14 +129,16 @@ impl Command {
 pub(crate) struct Chaos {
     quiet: AtomicBool,
     faults: watch::Sender<Faults>,
+    database: Arc<Trouble>,
 }
 
 impl Chaos {
-    pub(crate) fn new() -> Chaos {
-        Chaos { quiet: AtomicBool::new(true), faults: watch::Sender::new(Faults::NONE) }
+    /// Whose `database` the faults of that kind reach.
+    pub(crate) fn new(database: Arc<Trouble>) -> Chaos {
+        Chaos { quiet: AtomicBool::new(true), faults: watch::Sender::new(Faults::NONE), database }
     }
 
-    /// No fault is in force.
+    /// No fault is in force that all requests suffer from.
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet.load(Ordering::Relaxed)
     }
@@ -127,14 +154,16 @@ impl Chaos {
                 Mode::Slow(ms) => faults.slow_ms = ms,
                 Mode::Fail(percent) => faults.fail_percent = percent,
                 Mode::Hang => faults.hang = true,
+                Mode::DatabaseDown => faults.database_down = true,
+                Mode::DatabaseSlow(ms) => faults.database_slow_ms = ms,
                 Mode::Dead => {}
                 Mode::Reset => *faults = Faults::NONE,
             }
             if let Some(healthz) = command.healthz {
                 faults.healthz = healthz;
             }
-            let quiet = *faults == Faults { healthz: faults.healthz, ..Faults::NONE };
-            self.quiet.store(quiet, Ordering::Relaxed);
+            self.quiet.store(faults.spares_requests(), Ordering::Relaxed);
+            self.database.set(faults.database_down, faults.database_slow_ms);
         });
         self.faults()
     }
@@ -156,16 +185,20 @@ mod tests {
 
     #[test]
     fn commands_add_up_and_reset_clears() {
-        let chaos = Chaos::new();
+        let chaos = Chaos::new(Arc::default());
         assert!(chaos.is_quiet());
         chaos.apply(parse("mode=slow&ms=500").unwrap());
         let faults = chaos.apply(parse("mode=fail&percent=12.5&healthz=off").unwrap());
-        assert_eq!(faults, Faults { slow_ms: 500, fail_percent: 12.5, hang: false, healthz: false });
+        assert_eq!(faults, Faults { slow_ms: 500, fail_percent: 12.5, healthz: false, ..Faults::NONE });
         assert!(!chaos.is_quiet());
         chaos.apply(parse("mode=slow&ms=0").unwrap());
         assert!(!chaos.is_quiet());
         chaos.apply(parse("mode=fail&percent=0").unwrap());
         assert!(chaos.is_quiet(), "nothing is wrong once both are back at zero");
+        chaos.apply(parse("mode=database-down").unwrap());
+        let faults = chaos.apply(parse("mode=database-slow&ms=7").unwrap());
+        assert_eq!((faults.database_down, faults.database_slow_ms), (true, 7));
+        assert!(chaos.is_quiet(), "only those that need the database suffer");
         chaos.apply(parse("mode=hang").unwrap());
         assert!(!chaos.is_quiet());
         assert_eq!(chaos.apply(parse("mode=reset").unwrap()), Faults::NONE);
@@ -178,8 +211,10 @@ mod tests {
     fn bad_commands_say_what_is_expected() {
         for (form, expected) in [
             ("", "mode is missing"),
-            ("mode=sleep", "`sleep`; expected slow, fail, hang, dead or reset"),
+            ("mode=sleep", "`sleep`; expected slow, fail, hang, database-down, database-slow, dead or reset"),
             ("mode=slow", "mode=slow&ms=500"),
+            ("mode=database-slow", "mode=database-slow&ms=500"),
+            ("mode=database-down&ms=5", "database-down takes neither"),
             ("mode=slow&ms=-1", "milliseconds from 0 to 600000"),
             ("mode=slow&ms=5&percent=5", "slow takes ms"),
             ("mode=fail&percent=101", "0 to 100"),

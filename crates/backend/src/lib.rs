@@ -34,7 +34,7 @@ mod server;
 mod traffic;
 
 pub use crate::cache::{
-    CacheFigures, CacheMeter, CacheOptions, CacheState, CacheStates, CacheUrl, CacheUrlError,
+    CacheFigures, CacheMeter, CacheOptions, CachePolicy, CacheState, CacheStates, CacheUrl, CacheUrlError,
 };
 pub use crate::latency::{Latency, LatencyError};
 pub use crate::options::Options;

@@ -46,6 +46,10 @@ pub struct Options {
     /// distribution as for --latency
     #[arg(long, value_name = "DISTRIBUTION", default_value_t = Options::default().database_latency)]
     pub database_latency: Latency,
+    /// How long a request waits for the database, queue and query together; then it is answered with 503, and a write
+    /// may be carried out yet. Without it there is no limit
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub database_timeout: Option<Duration>,
     /// A cache before the database, or none
     #[command(flatten)]
     pub cache: Option<CacheOptions>,
@@ -71,6 +75,7 @@ impl Default for Options {
             database_pool: 4,
             database_queue: 256,
             database_latency: Latency::None,
+            database_timeout: None,
             cache: None,
             shutdown_timeout: Duration::from_secs(10),
             seed: None,
@@ -93,6 +98,9 @@ impl Options {
             if number == Some(0) {
                 return wrong(format!("{what} is 0, but has to be at least 1"));
             }
+        }
+        if self.database_timeout.is_some_and(|time| time < Duration::from_millis(1)) {
+            return wrong("--database-timeout has to be at least 1ms".to_owned());
         }
         self.cache.as_ref().map_or(Ok(()), CacheOptions::check)
     }
@@ -134,6 +142,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cache::CachePolicy;
 
     #[derive(Parser)]
     struct Flags {
@@ -165,11 +174,15 @@ mod tests {
             "--database-pool=5",
             "--database-queue=0",
             "--database-latency=fixed:5ms",
+            "--database-timeout=9ms",
             "--cache=redis://:secret@127.0.0.1:6380/2",
             "--cache-ttl=5s",
             "--cache-absent-ttl=6s",
             "--cache-timeout=7ms",
             "--cache-fence=8s",
+            "--cache-policy=write-through",
+            "--cache-serve-stale=9s",
+            "--cache-read=redis://127.0.0.1:6381",
             "--shutdown-timeout=1500ms",
             "--seed=7",
         ])
@@ -181,7 +194,10 @@ mod tests {
         assert_eq!((options.rows, options.name_index), (10, false));
         assert_eq!((options.database_pool, options.database_queue), (5, 0));
         assert_eq!(options.database_latency, Latency::Fixed(Duration::from_millis(5)));
+        assert_eq!(options.database_timeout, Some(Duration::from_millis(9)));
         let cache = options.cache.unwrap();
+        assert_eq!((cache.policy, cache.serve_stale), (CachePolicy::WriteThrough, Duration::from_secs(9)));
+        assert_eq!(cache.read.unwrap().to_string(), "redis://127.0.0.1:6381");
         assert_eq!(cache.url.to_string(), "redis://:***@127.0.0.1:6380/2");
         assert_eq!((cache.ttl, cache.absent_ttl), (Duration::from_secs(5), Duration::from_secs(6)));
         assert_eq!((cache.timeout, cache.fence), (Duration::from_millis(7), Duration::from_secs(8)));
@@ -193,8 +209,10 @@ mod tests {
         let flags = parse(&["--cache=redis://127.0.0.1:6380"]).unwrap().cache.unwrap();
         let options = CacheOptions::new("redis://127.0.0.1:6380".parse().unwrap());
         assert_eq!(format!("{flags:?}"), format!("{options:?}"));
-        let error = parse(&["--cache-ttl=5s"]).unwrap_err();
-        assert!(error.contains("--cache <URL>"), "{error}");
+        for flag in ["--cache-ttl=5s", "--cache-policy=ttl-only", "--cache-read=redis://127.0.0.1:6380"] {
+            let error = parse(&[flag]).unwrap_err();
+            assert!(error.contains("--cache <URL>"), "{error}");
+        }
     }
 
     #[test]
@@ -208,6 +226,7 @@ mod tests {
             ("--database-latency", "5ms", "fixed:5ms"),
             ("--name-index", "true", "on or off"),
             ("--cache", "127.0.0.1:6379", "such as redis://127.0.0.1:6379"),
+            ("--cache-policy", "none", "write-through"),
             ("--shutdown-timeout", "10", "with a unit"),
         ] {
             let error = parse(&[flag, value]).unwrap_err();
@@ -220,6 +239,8 @@ mod tests {
         assert!(Options::default().check().is_ok());
         let error = Options { database_pool: 0, ..Options::default() }.check().unwrap_err();
         assert!(error.to_string().contains("database_pool is 0"), "{error}");
+        let options = Options { database_timeout: Some(Duration::ZERO), ..Options::default() };
+        assert!(options.check().unwrap_err().to_string().contains("at least 1ms"));
         let error = Options { name: "a b".into(), ..Options::default() }.check().unwrap_err();
         assert!(error.to_string().contains("`a b`"), "{error}");
     }

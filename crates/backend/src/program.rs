@@ -43,17 +43,21 @@ impl Program {
 
 async fn serve(options: Options) -> io::Result<Ending> {
     let name = options.name.clone();
-    let cache = options.cache.as_ref().map(|cache| cache.url.clone());
+    let cache = options.cache.clone();
     let mut signals = Signals::listen()?;
     let server = Server::bind(options).await?;
     // A closed standard output is no reason not to serve.
     let _ = writeln!(io::stdout(), "toy-backend {name} listening on {}", server.local_addr());
-    if let (Some(mut states), Some(url)) = (server.cache(), cache) {
-        tokio::spawn(async move {
-            while let Some(state) = states.changed().await {
-                eprintln!("toy-backend: the cache {url} {state}");
-            }
-        });
+    if let Some(cache) = cache {
+        let replica = server.cache_read().zip(cache.read.map(|url| format!("the cache's replica {url}")));
+        let links = server.cache().map(|states| (states, format!("the cache {}", cache.url)));
+        for (mut states, what) in links.into_iter().chain(replica) {
+            tokio::spawn(async move {
+                while let Some(state) = states.changed().await {
+                    eprintln!("toy-backend: {what} {state}");
+                }
+            });
+        }
     }
     let ready = server.ready();
     tokio::spawn(async move {

@@ -68,15 +68,17 @@ impl Server {
             connections: options.database_pool,
             queue: options.database_queue,
             latency: options.database_latency,
+            timeout: options.database_timeout,
             seed: options.seed,
         })?);
         let cache = options.cache.map(|cache| Arc::new(Cache::new(cache, Arc::clone(&database))));
+        let chaos = Chaos::new(database.trouble());
         let app = Arc::new(App {
             name: options.name,
             database,
             cache,
             capacity: Capacity::new(options.capacity),
-            chaos: Chaos::new(),
+            chaos,
             phase: watch::Sender::new(Phase::Running),
             traffic: Arc::new(Traffic::new()),
             latency: options.latency,
@@ -100,6 +102,11 @@ impl Server {
     /// What tells how it stands with the cache, if it has one.
     pub fn cache(&self) -> Option<CacheStates> {
         self.app.cache.as_deref().map(Cache::states)
+    }
+
+    /// What tells how it stands with the replica it looks into, if it has one.
+    pub fn cache_read(&self) -> Option<CacheStates> {
+        self.app.cache.as_deref().and_then(Cache::read_states)
     }
 
     /// What reads the cache's counters, if it has one.

@@ -1,7 +1,7 @@
 //! Backends that use a cache through the proxy: the cache server dies and returns under load, ours and Redis alike,
 //! and no client sees more than a word in a header.
 
-use evenkeel_testkit::{CacheServer, Load, Proxy, ReservedPort, TempDir, ToyBackend, eventually};
+use evenkeel_testkit::{CacheServer, Load, Proxy, RawClient, ReservedPort, TempDir, ToyBackend, eventually};
 use serde_json::Value;
 
 /// Two backends behind listener `web`, a cache server behind the TCP listener `cache`, which they use.
@@ -61,7 +61,7 @@ interval = "100ms"
     fn expect_all(&self, path: &str, wanted: impl Fn(&str) -> bool) -> Result<(), String> {
         for backend in &self.backends {
             let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
-            let answer = evenkeel_testkit::RawClient::connect(backend.address()).exchange(request).text();
+            let answer = RawClient::connect(backend.address()).exchange(request).text();
             if !wanted(&answer) {
                 return Err(answer);
             }
@@ -141,4 +141,44 @@ fn redis_is_used_missed_and_used_again() {
     if let Some(redis) = CacheServer::redis() {
         a_shop_with(redis);
     }
+}
+
+#[test]
+fn our_replica_is_read_and_old_copies_outlive_the_database() {
+    let (primary, replica) = (CacheServer::evenkeel(), CacheServer::evenkeel());
+    let of = primary.address();
+    CacheServer::ask(replica.address(), &format!("REPLICAOF {} {}", of.ip(), of.port())).unwrap();
+    let (cache, read) = (format!("redis://{of}"), format!("redis://{}", replica.address()));
+    let mut options =
+        vec!["--rows", "100", "--cache", &cache, "--cache-read", &read, "--cache-timeout", "1s"];
+    options.extend(["--cache-fence", "4s", "--cache-policy", "write-through", "--cache-serve-stale", "10m"]);
+    let toy = ToyBackend::with("one", &options);
+    let send = |method: &str, path: &str, body: &str| {
+        let length = body.len();
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n");
+        RawClient::connect(toy.address()).exchange(head + body)
+    };
+    let expect = |word: &str| {
+        let answer = send("GET", "/items/7", "").expect_status(200);
+        match answer.fields.value("x-cache") == Some(word) {
+            true => Ok(answer),
+            false => Err(answer.to_string()),
+        }
+    };
+    eventually("a row that was written through to be found in the replica", || {
+        send("PUT", "/items/7", r#"{"stock": 12345}"#).expect_status(200);
+        expect("hit").map(drop)
+    });
+    let in_replica = CacheServer::ask(replica.address(), "GET items:7").unwrap();
+    assert!(in_replica.contains("\"stock\":12345"), "{in_replica}");
+
+    send("POST", "/chaos?mode=database-down", "").expect_status(200);
+    assert_eq!(CacheServer::ask(of, "DEL items:7").unwrap(), ":1\r\n");
+    eventually("an old copy", || expect("stale").map(drop));
+    let stale = expect("stale").unwrap();
+    assert!(stale.fields.has("age"), "{stale}");
+    let row: Value = serde_json::from_str(&stale.text()).unwrap();
+    assert_eq!(row["stock"], 12345);
+    send("GET", "/items/8", "").expect_status(503);
+    send("GET", "/healthz", "").expect_status(200);
 }

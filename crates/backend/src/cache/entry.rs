@@ -6,6 +6,7 @@
 //! | | `null` | there is no such row |
 //! | `items:name:{name}` | `{"name":"item-7","items":[{"id":7,…},…]}` | the rows of that name |
 //! | either | nothing, zero bytes | a fence: rows were written a moment ago, and nothing may be stored yet |
+//! | `stale:` and either | `1732730000123 ` and a value as above | what was so at that time, in Unix milliseconds |
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -30,6 +31,14 @@ pub(super) enum Entry {
     Foreign,
 }
 
+/// What was found once.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Copied {
+    pub(super) found: Found,
+    /// Unix time in milliseconds.
+    pub(super) at: u64,
+}
+
 fn text(key: &Key) -> String {
     match key {
         Key::Item(id) => format!("items:{id}"),
@@ -37,10 +46,37 @@ fn text(key: &Key) -> String {
     }
 }
 
+fn copy(key: &Key) -> String {
+    format!("stale:{}", text(key))
+}
+
 /// Asks for an entry.
 pub(super) fn get(key: &Key) -> Cmd {
     let mut command = redis::cmd("GET");
     command.arg(text(key));
+    command
+}
+
+/// Asks for an entry's old copy.
+pub(super) fn get_copy(key: &Key) -> Cmd {
+    let mut command = redis::cmd("GET");
+    command.arg(copy(key));
+    command
+}
+
+/// Puts a row there, whatever stands there.
+pub(super) fn replace(key: &Key, value: &[u8], ttl: Duration) -> Cmd {
+    let mut command = redis::cmd("SET");
+    command.arg(text(key)).arg(value).arg("PX").arg(milliseconds(ttl));
+    command
+}
+
+/// Puts a copy there, whatever stands there; `at` is when its value was so, Unix time in milliseconds.
+pub(super) fn put_copy(key: &Key, value: &[u8], at: u64, time: Duration) -> Cmd {
+    let mut dated = format!("{at} ").into_bytes();
+    dated.extend_from_slice(value);
+    let mut command = redis::cmd("SET");
+    command.arg(copy(key)).arg(dated).arg("PX").arg(milliseconds(time));
     command
 }
 
@@ -68,11 +104,18 @@ pub(super) fn invalidate(key: &Key, fence: Duration) -> Cmd {
     command
 }
 
-/// The same for many at once.
-pub(super) fn invalidate_all<'a>(keys: impl IntoIterator<Item = &'a Key>, fence: Duration) -> Pipeline {
+/// The same for many at once, and if there are `copies`, without those.
+pub(super) fn invalidate_all<'a>(
+    keys: impl IntoIterator<Item = &'a Key>,
+    fence: Duration,
+    copies: bool,
+) -> Pipeline {
     let mut pipeline = Pipeline::new();
     for key in keys {
         pipeline.add_command(invalidate(key, fence));
+        if copies {
+            pipeline.cmd("DEL").arg(copy(key));
+        }
     }
     pipeline
 }
@@ -114,6 +157,17 @@ pub(super) fn read(key: &Key, value: &[u8]) -> Entry {
             Ok(list) => Entry::Rows(Found::Items(list.items.into_iter().map(Stored::item).collect())),
             Err(_) => Entry::Bad,
         },
+    }
+}
+
+/// Reads a copy; `None` if it is none of this key.
+pub(super) fn read_copy(key: &Key, value: &[u8]) -> Option<Copied> {
+    let space = value.iter().position(|byte| *byte == b' ')?;
+    let (at, value) = value.split_at_checked(space)?;
+    let at = std::str::from_utf8(at).ok()?.parse().ok()?;
+    match read(key, value) {
+        Entry::Rows(found) => Some(Copied { found, at }),
+        _ => None,
     }
 }
 
@@ -183,6 +237,20 @@ mod tests {
         assert_eq!(read(&named, FENCE), Entry::Fence);
         let mixed = write(&named, &Found::Items(vec![item(7, name), item(8, "another")]));
         assert_eq!(read(&named, &mixed), Entry::Bad);
+    }
+
+    #[test]
+    fn a_copy_has_its_time_and_belongs_to_its_key() {
+        let (seven, eight) = (Key::Item(7), Key::Item(8));
+        let found = Found::Item(Some(item(7, "x")));
+        let mut value = b"1732730000123 ".to_vec();
+        value.extend(write(&seven, &found));
+        assert_eq!(read_copy(&seven, &value), Some(Copied { found, at: 1_732_730_000_123 }));
+        assert_eq!(read_copy(&eight, &value), None);
+        for bad in [&b""[..], b" null", b"null", b"12", b"-1 null", b"x null", b"12 {", b"12"] {
+            assert_eq!(read_copy(&seven, bad), None, "{}", bad.escape_ascii());
+        }
+        assert_eq!(read_copy(&seven, b"12 null"), Some(Copied { found: Found::Item(None), at: 12 }));
     }
 
     #[test]

@@ -27,13 +27,15 @@ pub(crate) enum Fault {
     Oom,
     /// `-READONLY`: it is a replica.
     ReadOnly,
+    /// `-MASTERDOWN`: it is a replica that has lost its primary, and gives nothing old.
+    MasterDown,
     /// Another error reply.
     Error,
 }
 
 impl Fault {
     /// All of them, in the order of their discriminants.
-    pub(super) const ALL: [Fault; 11] = [
+    pub(super) const ALL: [Fault; 12] = [
         Fault::Connecting,
         Fault::Refused,
         Fault::Unreachable,
@@ -44,6 +46,7 @@ impl Fault {
         Fault::Auth,
         Fault::Oom,
         Fault::ReadOnly,
+        Fault::MasterDown,
         Fault::Error,
     ];
 
@@ -60,6 +63,7 @@ impl Fault {
             Fault::Auth => "auth",
             Fault::Oom => "oom",
             Fault::ReadOnly => "readonly",
+            Fault::MasterDown => "masterdown",
             Fault::Error => "error",
         }
     }
@@ -71,6 +75,7 @@ impl Fault {
             "NOAUTH" | "WRONGPASS" | "NOPERM" => Fault::Auth,
             "OOM" => Fault::Oom,
             "READONLY" => Fault::ReadOnly,
+            "MASTERDOWN" => Fault::MasterDown,
             _ => Fault::Error,
         }
     }
@@ -116,7 +121,8 @@ mod tests {
             ("NOAUTH", "auth"),
             ("OOM", "oom"),
             ("READONLY", "readonly"),
-            ("MASTERDOWN", "error"),
+            ("MASTERDOWN", "masterdown"),
+            ("MOVED", "error"),
         ] {
             assert_eq!(Fault::of_reply(code).word(), word);
         }

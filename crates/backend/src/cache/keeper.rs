@@ -85,7 +85,7 @@ async fn hold(link: &Link) {
 
 /// Dials and greets: user, password, database.
 async fn connect(link: &Link) -> Result<(MultiplexedConnection, impl Future<Output = ()> + 'static), Fault> {
-    let url = &link.options.url;
+    let url = &link.url;
     let stream = TcpStream::connect(url.address()).await.map_err(|error| Fault::of_dial(&error))?;
     stream.set_nodelay(true).map_err(|error| Fault::of_dial(&error))?;
     let config = AsyncConnectionConfig::new()
@@ -153,10 +153,10 @@ async fn make_up(
     connection: &mut MultiplexedConnection,
     owed: &[Owed],
 ) -> Result<Option<Fault>, Fault> {
-    let mut refused = send(connection, owed, link.options.fence).await?;
+    let mut refused = send(link, connection, owed, link.options.fence).await?;
     if refused == Some(Fault::Oom) {
         // As for one: a full cache takes no fence, but it deletes.
-        refused = send(connection, owed, Duration::ZERO).await?;
+        refused = send(link, connection, owed, Duration::ZERO).await?;
     }
     if refused.is_none() {
         link.settled(owed);
@@ -166,11 +166,12 @@ async fn make_up(
 
 /// The fault in the first error reply, if there is one.
 async fn send(
+    link: &Link,
     connection: &mut MultiplexedConnection,
     owed: &[Owed],
     fence: Duration,
 ) -> Result<Option<Fault>, Fault> {
-    let commands = entry::invalidate_all(owed.iter().map(|owed| &owed.key), fence);
+    let commands = link.invalidation(owed.iter().map(|owed| &owed.key), fence);
     let replies = connection.send_packed_commands(&commands, 0, commands.len()).await;
     let mut refused = None;
     for reply in replies.map_err(|error| Fault::of_client(&error))? {

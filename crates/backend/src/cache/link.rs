@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::breaker::Breaker;
 use super::entry;
 use super::fault::Fault;
-use super::options::CacheOptions;
+use super::options::{CacheOptions, CacheUrl};
 use super::state::CacheState;
 use super::tally::{Operation, Tally};
 use crate::database::items::Key;
@@ -31,7 +31,10 @@ const MOST_OWED: usize = 10_000;
 /// The way to the cache.
 pub(super) struct Link {
     pub(super) options: CacheOptions,
-    pub(super) tally: Tally,
+    /// Where it leads.
+    pub(super) url: CacheUrl,
+    /// Of the whole cache, which may have two links.
+    pub(super) tally: Arc<Tally>,
     pub(super) told: watch::Sender<CacheState>,
     /// Wakes the keeper when its connection was given up.
     pub(super) given_up: Notify,
@@ -74,7 +77,7 @@ pub(super) struct Reply {
 }
 
 impl Link {
-    pub(super) fn new(options: CacheOptions) -> Arc<Link> {
+    pub(super) fn new(options: CacheOptions, url: CacheUrl, tally: Arc<Tally>) -> Arc<Link> {
         let state = State {
             breaker: Breaker::new(Instant::now().into_std()),
             connection: None,
@@ -85,7 +88,8 @@ impl Link {
         };
         Arc::new(Link {
             options,
-            tally: Tally::default(),
+            url,
+            tally,
             told: watch::Sender::new(CacheState::Connecting),
             given_up: Notify::new(),
             owing: Notify::new(),
@@ -120,21 +124,18 @@ impl Link {
         }
     }
 
-    /// That connection gave another item's row. Either its answers are out of step, then it is of no use any more;
-    /// or the row stands at the wrong key, then it has to go before the key is read again.
-    pub(super) fn distrust(&self, generation: u64, key: &Key) {
-        self.owe(key, Fault::Garbage);
-        self.lost(generation, Fault::Garbage);
+    /// Invalidates entries, or owes that; see [`Link::correct`].
+    pub(super) async fn invalidate(&self, keys: &[Key]) -> bool {
+        self.correct(keys, &self.invalidation(keys, self.options.fence)).await
     }
 
-    /// Invalidates entries. If that cannot be done now, they are owed: this backend does not read them before it
-    /// has been made up. Returns whether it was done.
-    pub(super) async fn invalidate(&self, keys: &[Key]) -> bool {
-        let fence = self.options.fence;
-        let mut done = self.change(&entry::invalidate_all(keys, fence)).await;
+    /// Changes the entries of these keys, so that they are not wrong any more. If that cannot be done now, their
+    /// invalidation is owed: this backend does not read them before it has been made up. Returns whether it was done.
+    pub(super) async fn correct(&self, keys: &[Key], commands: &Pipeline) -> bool {
+        let mut done = self.change(commands).await;
         if let Err(Fault::Oom) = done {
-            // A full cache takes no fence, but it deletes, and it takes no old row either.
-            done = self.change(&entry::invalidate_all(keys, Duration::ZERO)).await;
+            // A full cache takes nothing new, but it deletes, and it takes no old row either.
+            done = self.change(&self.invalidation(keys, Duration::ZERO)).await;
         }
         for key in keys {
             match done {
@@ -143,6 +144,20 @@ impl Link {
             }
         }
         done.is_ok()
+    }
+
+    /// The commands that invalidate entries, with old copies if there are any.
+    pub(super) fn invalidation<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a Key>,
+        fence: Duration,
+    ) -> Pipeline {
+        entry::invalidate_all(keys, fence, !self.options.serve_stale.is_zero())
+    }
+
+    /// Why this backend must not read a key, if it must not.
+    pub(super) fn owing(&self, key: &Key) -> Option<Fault> {
+        self.lock().owed.get(key).map(|owing| owing.fault)
     }
 
     /// Changes entries in one go. What is done of it after a fault is not known.
@@ -204,7 +219,7 @@ impl Link {
         bad.fault
     }
 
-    fn owe(&self, key: &Key, fault: Fault) {
+    pub(super) fn owe(&self, key: &Key, fault: Fault) {
         self.tally.owed.add_one();
         let mut state = self.lock();
         if state.owed.len() < MOST_OWED || state.owed.contains_key(key) {

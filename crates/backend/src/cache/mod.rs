@@ -23,6 +23,11 @@
 //! **What is left,** with the time to live as its bound: a fence that is evicted; a process that dies while it owes
 //! something; more owed than is remembered; and a store on a connection that ended before the invalidation could
 //! follow it, if it is carried out more than a fence after the next connection was ready.
+//!
+//! **What a write does is chosen** ([`CachePolicy`], `write.rs`); what is answered when the database fails, in `stale.rs`.
+//!
+//! **Lookups may go to a replica,** which hears of everything later. What is stored goes to the primary, where the fences
+//! are, so a row read behind a fence that has not arrived is not stored; but until it has arrived the old row is found.
 
 mod breaker;
 mod entry;
@@ -32,25 +37,27 @@ mod keeper;
 mod link;
 mod meter;
 mod options;
+mod stale;
 mod state;
 mod tally;
+mod write;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::Value;
-use rusqlite::Connection;
+use redis::{Cmd, Value};
 
 use self::entry::Entry;
 pub(crate) use self::fault::Fault;
 use self::flight::{Boarding, Flights, Leader};
-use self::link::Link;
+use self::link::{Link, Reply};
 pub use self::meter::{CacheFigures, CacheMeter};
-pub use self::options::{CacheOptions, CacheUrl, CacheUrlError};
+pub use self::options::{CacheOptions, CachePolicy, CacheUrl, CacheUrlError};
 pub use self::state::{CacheState, CacheStates};
-use self::tally::{Operation, Stored};
+use self::tally::{Operation, Stored, Tally};
+pub(crate) use self::write::Written;
 use crate::count::Page;
-use crate::database::items::{self, Change, Found, Key};
+use crate::database::items::{self, Found, Key};
 use crate::database::{Answered, Pool, Refusal};
 
 /// What there is; or why the database does not say.
@@ -59,7 +66,10 @@ pub(crate) type Rows = Result<Answered<Found>, Refusal>;
 /// A cache and the database behind it.
 #[derive(Debug)]
 pub(crate) struct Cache {
+    /// Where rows are stored and invalidated.
     link: Arc<Link>,
+    /// Where they are looked up: the same, or a replica of it.
+    lookups: Arc<Link>,
     database: Arc<Pool>,
     flights: Arc<Flights<Rows>>,
 }
@@ -81,30 +91,44 @@ pub(crate) enum Seen {
     Hit,
     Miss,
     Bypass(Fault),
-}
-
-/// What became of a write.
-#[derive(Debug)]
-pub(crate) struct Written {
-    pub(crate) outcome: Result<Answered<Change>, Refusal>,
-    /// Whether the cache was told at once; `None` if the write failed and there was nothing to tell.
-    pub(crate) invalidated: Option<bool>,
-    /// Time the cache took.
-    pub(crate) cache: Duration,
+    /// The database failed; this is what was so that long ago.
+    Stale(Duration),
 }
 
 impl Cache {
     pub(crate) fn new(options: CacheOptions, database: Arc<Pool>) -> Cache {
-        Cache { link: Link::new(options), database, flights: Flights::new() }
+        let tally = Arc::new(Tally::default());
+        let link = Link::new(options.clone(), options.url.clone(), Arc::clone(&tally));
+        let lookups = match options.read.clone() {
+            Some(replica) => Link::new(options, replica, tally),
+            None => Arc::clone(&link),
+        };
+        Cache { link, lookups, database, flights: Flights::new() }
+    }
+
+    /// Lookups go another way than what is stored.
+    fn has_replica(&self) -> bool {
+        !Arc::ptr_eq(&self.link, &self.lookups)
     }
 
     /// Connects and stays connected for as long as it is polled.
     pub(crate) fn keep(&self) -> impl Future<Output = ()> + Send + use<> {
-        keeper::keep(Arc::clone(&self.link))
+        let link = Arc::clone(&self.link);
+        let replica = self.has_replica().then(|| Arc::clone(&self.lookups));
+        async move {
+            match replica {
+                Some(replica) => drop(tokio::join!(keeper::keep(link), keeper::keep(replica))),
+                None => keeper::keep(link).await,
+            }
+        }
     }
 
     pub(crate) fn states(&self) -> CacheStates {
         CacheStates(self.link.told.subscribe())
+    }
+
+    pub(crate) fn read_states(&self) -> Option<CacheStates> {
+        self.has_replica().then(|| CacheStates(self.lookups.told.subscribe()))
     }
 
     pub(crate) fn meter(&self) -> CacheMeter {
@@ -114,11 +138,15 @@ impl Cache {
     /// The lines of the metrics page.
     pub(crate) fn write_metrics(&self, page: &mut Page) {
         let (breaker, owed) = self.link.figures();
-        let gauges = [
+        let mut gauges = vec![
             ("breaker_state", "Whether the cache is asked: 0 closed, 1 open, 2 probing.", breaker),
             ("invalidations_pending", "Invalidations that wait for the cache.", owed),
             ("flights", "Database reads under way for those who miss.", self.flights.count() as u64),
         ];
+        if self.has_replica() {
+            let help = "Whether the replica is asked: 0 closed, 1 open, 2 probing.";
+            gauges.push(("read_breaker_state", help, self.lookups.figures().0));
+        }
         self.link.tally.write(page, &gauges);
     }
 
@@ -143,39 +171,23 @@ impl Cache {
             }
         };
         let (rows, shared) = self.load(key, seen == Seen::Miss).await;
-        Read { rows, seen, cache, shared }
-    }
-
-    /// Changes a row and then invalidates what it was found by and is found by now, also if there was no such row to
-    /// change: the cache may not know that. Both happen also when the client that asked for it goes away meanwhile.
-    pub(crate) async fn write<F>(self: &Arc<Self>, query: F) -> Written
-    where
-        F: FnOnce(&mut Connection) -> rusqlite::Result<Change> + Send + 'static,
-    {
-        let cache = Arc::clone(self);
-        let task = tokio::spawn(async move {
-            let outcome = cache.database.write(query).await;
-            let keys = outcome.as_ref().ok().map(|answered| answered.found.keys());
-            let asked = Instant::now();
-            let invalidated = match keys {
-                Some(keys) => {
-                    keys.iter().for_each(|key| cache.flights.forget(key));
-                    Some(cache.link.invalidate(&keys).await)
-                }
-                None => None,
-            };
-            Written { outcome, invalidated, cache: asked.elapsed() }
-        });
-        task.await.unwrap_or_else(|error| Written {
-            outcome: Err(Refusal::Failed(format!("the write was cut off: {error}"))),
-            invalidated: None,
-            cache: Duration::ZERO,
-        })
+        let copy = match &rows {
+            Err(refusal) if refusal.is_failure() => self.copy(key).await,
+            _ => None,
+        };
+        match copy {
+            Some((found, age)) => {
+                self.link.tally.stale.add_one();
+                let rows = Answered { found, waited: Duration::ZERO, worked: Duration::ZERO };
+                Read { rows: Ok(rows), seen: Seen::Stale(age), cache, shared: false }
+            }
+            None => Read { rows, seen, cache, shared },
+        }
     }
 
     /// What the cache has: rows or that there are none, nothing, or no answer.
     async fn look_up(&self, key: &Key) -> Result<Option<Found>, Fault> {
-        let reply = self.link.ask(Operation::Lookup, key, &entry::get(key)).await?;
+        let reply = self.ask(key, &entry::get(key)).await?;
         let entry = match &reply.value {
             Value::Nil => return Ok(None),
             Value::BulkString(value) => entry::read(key, value),
@@ -185,7 +197,10 @@ impl Cache {
             Entry::Rows(found) => Ok(Some(found)),
             Entry::Fence => Ok(None),
             Entry::Foreign => {
-                self.link.distrust(reply.generation, key);
+                // Either the connection's answers are out of step, then it is of no use any more; or the row stands
+                // at the wrong key, then it has to go before the key is read again.
+                self.link.owe(key, Fault::Garbage);
+                self.lookups.lost(reply.generation, Fault::Garbage);
                 Err(Fault::Garbage)
             }
             Entry::Bad => {
@@ -195,6 +210,14 @@ impl Cache {
                 Ok(None)
             }
         }
+    }
+
+    /// Puts a question where rows are looked up. Of what is owed nothing is asked.
+    async fn ask(&self, key: &Key, command: &Cmd) -> Result<Reply, Fault> {
+        if let (true, Some(fault)) = (self.has_replica(), self.link.owing(key)) {
+            return Err(fault);
+        }
+        self.lookups.ask(Operation::Lookup, key, command).await
     }
 
     /// Reads the database, or waits for who does so already. The read goes on while one of them waits. Only a miss
@@ -231,16 +254,28 @@ impl Cache {
     }
 
     async fn store(&self, key: &Key, found: &Found, read_at: Instant, is_fresh: bool) -> Stored {
-        let CacheOptions { ttl, absent_ttl, fence, .. } = self.link.options;
+        let CacheOptions { fence, policy, .. } = self.link.options;
         if !is_fresh || (!fence.is_zero() && read_at.elapsed() >= fence / 2) {
             return Stored::Late;
         }
-        let ttl = if found.is_nothing() { absent_ttl } else { ttl };
+        let mut ttl = self.ttl(found);
+        if policy == CachePolicy::TtlOnly {
+            // Nothing but this time ends it, so it begins when the row was read.
+            ttl = ttl.saturating_sub(read_at.elapsed());
+            if ttl.is_zero() {
+                return Stored::Late;
+            }
+        }
         match self.link.ask(Operation::Store, key, &entry::put(key, &entry::write(key, found), ttl)).await {
             Ok(reply) if reply.value == Value::Nil => Stored::Present,
             Ok(_) => Stored::Done,
             Err(_) => Stored::Failed,
         }
+    }
+
+    /// How long that may be found in the cache.
+    fn ttl(&self, found: &Found) -> Duration {
+        if found.is_nothing() { self.link.options.absent_ttl } else { self.link.options.ttl }
     }
 }
 
@@ -258,6 +293,9 @@ async fn lead(cache: Arc<Cache>, key: Key, mut leader: Leader<Rows>, stores: boo
         let read_at = asked + answered.waited;
         let stored = cache.store(&key, &answered.found, read_at, leader.is_fresh()).await;
         cache.link.tally.stored(stored);
+        if stored == Stored::Done {
+            cache.store_copy(&key, &answered.found, read_at).await;
+        }
     }
 }
 

@@ -29,6 +29,27 @@ pub struct CacheOptions {
     /// come back; 0s only deletes the key
     #[arg(long = "cache-fence", requires = "url", value_name = "TIME", value_parser = parse_duration, default_value = "500ms")]
     pub fence: Duration,
+    /// What a write does to the cache
+    #[arg(long = "cache-policy", requires = "url", value_name = "POLICY", value_enum, default_value_t = CachePolicy::Invalidate)]
+    pub policy: CachePolicy,
+    /// How much longer than its time a row may be answered if the database fails; 0s for never
+    #[arg(long = "cache-serve-stale", requires = "url", value_name = "TIME", value_parser = parse_duration, default_value = "0s")]
+    pub serve_stale: Duration,
+    /// A replica of the cache to look into; what is stored and invalidated still goes to --cache
+    #[arg(long = "cache-read", requires = "url", value_name = "URL")]
+    pub read: Option<CacheUrl>,
+}
+
+/// What a write does to the cache once the database has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum CachePolicy {
+    /// The row and the lists it is in are removed
+    #[default]
+    Invalidate,
+    /// The new row is stored, the lists it is in are removed
+    WriteThrough,
+    /// Nothing: what is cached is found until its time is over
+    TtlOnly,
 }
 
 impl CacheOptions {
@@ -40,6 +61,9 @@ impl CacheOptions {
             absent_ttl: Duration::from_secs(5),
             timeout: Duration::from_millis(50),
             fence: Duration::from_millis(500),
+            policy: CachePolicy::Invalidate,
+            serve_stale: Duration::ZERO,
+            read: None,
         }
     }
 
@@ -59,6 +83,13 @@ impl CacheOptions {
             return wrong(format!(
                 "--cache-fence is {:?}, but has to be 0s or at least four times --cache-timeout ({:?})",
                 self.fence, self.timeout
+            ));
+        }
+        // Until then a row that was read before a write may be stored, and must find what the write has stored.
+        if self.policy == CachePolicy::WriteThrough && self.ttl < self.fence / 2 {
+            return wrong(format!(
+                "--cache-ttl is {:?}, but has to be at least half of --cache-fence ({:?}) with --cache-policy write-through",
+                self.ttl, self.fence
             ));
         }
         Ok(())
@@ -184,6 +215,18 @@ mod tests {
             assert!(error.contains("such as redis://127.0.0.1:6379"), "{text}: {error}");
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_written_through_outlives_a_late_reader() {
+        let options = CacheOptions {
+            ttl: Duration::from_millis(249),
+            policy: CachePolicy::WriteThrough,
+            ..CacheOptions::new("redis://h".parse().unwrap())
+        };
+        assert!(options.check().unwrap_err().to_string().contains("half of --cache-fence (500ms)"));
+        assert!(CacheOptions { ttl: Duration::from_millis(250), ..options.clone() }.check().is_ok());
+        assert!(CacheOptions { policy: CachePolicy::TtlOnly, ..options }.check().is_ok());
     }
 
     #[test]

@@ -25,11 +25,24 @@ pub(super) enum Stored {
     Failed,
 }
 
+/// What became of a row that was written through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Through {
+    /// It was the newest after it had been stored.
+    Done,
+    /// Another write came in between, or the database did not say: it was invalidated.
+    Overtaken,
+    /// The cache was not told.
+    Failed,
+}
+
 /// Counters of one backend's cache.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) hits: Counter,
     pub(super) misses: Counter,
+    /// Reads answered by an old copy, as the database gave none.
+    pub(super) stale: Counter,
     bypasses: ByFault,
     /// Requests answered by another one's database read.
     pub(super) followers: Counter,
@@ -40,6 +53,7 @@ pub(super) struct Tally {
     /// Entries no toy backend wrote.
     pub(super) bad_entries: Counter,
     stores: [Counter; 4],
+    throughs: [Counter; 3],
     pub(super) invalidations: Counter,
     /// Invalidations that could not be made at once.
     pub(super) owed: Counter,
@@ -65,6 +79,10 @@ impl Tally {
         count(&self.stores, stored as usize);
     }
 
+    pub(super) fn written_through(&self, through: Through) {
+        count(&self.throughs, through as usize);
+    }
+
     /// A question that was put to the cache, and how long the answer took, good or bad.
     pub(super) fn asked(&self, operation: Operation, took: Duration, fault: Option<Fault>) {
         if let (Some(fault), Some(failures)) = (fault, self.failures.get(operation as usize)) {
@@ -79,6 +97,7 @@ impl Tally {
         let counters = [
             ("hits_total", "Reads answered by the cache.", &self.hits),
             ("misses_total", "Reads the cache had no entry for.", &self.misses),
+            ("stale_total", "Reads answered by an old copy, as the database gave no answer.", &self.stale),
             ("database_reads_total", "Database reads as the cache had no answer.", &self.reads),
             ("followers_total", "Reads answered by another one's database read.", &self.followers),
             ("bad_entries_total", "Entries that no toy backend wrote, invalidated.", &self.bad_entries),
@@ -123,6 +142,10 @@ impl Tally {
         for (word, counter) in ["done", "present", "late", "failed"].into_iter().zip(&self.stores) {
             line(page, "stores_total", &format!("outcome=\"{word}\""), counter.value());
         }
+        family(page, "writes_through_total", "counter", "What became of rows that were written through.");
+        for (word, counter) in ["done", "overtaken", "failed"].into_iter().zip(&self.throughs) {
+            line(page, "writes_through_total", &format!("outcome=\"{word}\""), counter.value());
+        }
         let operations = ["lookup", "store", "invalidate"];
         family(page, "failures_total", "counter", "Questions to the cache that failed.");
         for (operation, failures) in operations.into_iter().zip(&self.failures) {
@@ -158,6 +181,8 @@ mod tests {
         tally.read_time.add(Duration::from_micros(1_500));
         tally.bypass(Fault::Timeout);
         tally.stored(Stored::Late);
+        tally.written_through(Through::Overtaken);
+        tally.stale.add_one();
         tally.asked(Operation::Lookup, Duration::from_micros(100), None);
         tally.asked(Operation::Lookup, Duration::from_micros(101), None);
         tally.asked(Operation::Lookup, Duration::from_secs(1), Some(Fault::Timeout));
@@ -172,6 +197,8 @@ mod tests {
             "bypasses_total{reason=\"timeout\"} 1",
             "bypasses_total{reason=\"refused\"} 0",
             "stores_total{outcome=\"late\"} 1",
+            "writes_through_total{outcome=\"overtaken\"} 1",
+            "stale_total 1",
             "failures_total{operation=\"lookup\",reason=\"timeout\"} 1",
             "failures_total{operation=\"store\",reason=\"timeout\"} 0",
             "request_duration_seconds_bucket{operation=\"lookup\",le=\"0.0001\"} 1",

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc;
 
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -18,6 +19,7 @@ async fn cache() -> Arc<Cache> {
         connections: 1,
         queue: 256,
         latency: Latency::None,
+        timeout: None,
         seed: None,
     };
     let pool = Arc::new(Pool::open(&settings).unwrap());

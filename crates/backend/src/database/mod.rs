@@ -8,13 +8,14 @@ mod open;
 mod queue;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use std::{fmt, io, thread};
 
 use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use self::queue::{Job, Queue};
 use crate::count::{Counter, Time};
@@ -31,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) queue: usize,
     /// What a query takes beyond its work.
     pub(crate) latency: Latency,
+    /// What a read takes at most, waiting included.
+    pub(crate) timeout: Option<Duration>,
     pub(crate) seed: Option<u64>,
 }
 
@@ -41,6 +44,30 @@ pub(crate) struct Pool {
     interrupts: Vec<InterruptHandle>,
     refused: AtomicU64,
     bound: usize,
+    timeout: Option<Duration>,
+}
+
+/// What is wrong with the database for as long as somebody says so; see [`Chaos`](crate::chaos::Chaos).
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    down: AtomicBool,
+    slow_ms: AtomicU64,
+}
+
+impl Trouble {
+    /// Whether every query fails at once, and what each takes longer.
+    pub(crate) fn set(&self, down: bool, slow_ms: u64) {
+        self.down.store(down, Ordering::Relaxed);
+        self.slow_ms.store(slow_ms, Ordering::Relaxed);
+    }
+
+    fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    fn slow(&self) -> Duration {
+        Duration::from_millis(self.slow_ms.load(Ordering::Relaxed))
+    }
 }
 
 /// Whether the rows are there yet.
@@ -66,7 +93,18 @@ pub(crate) struct Answered<T> {
 pub(crate) enum Refusal {
     Filling,
     QueueFull(usize),
+    /// No answer within that time.
+    TimedOut(Duration),
+    /// By command.
+    Down,
     Failed(String),
+}
+
+impl Refusal {
+    /// The rows may be there, but the database does not give them.
+    pub(crate) fn is_failure(&self) -> bool {
+        !matches!(self, Refusal::Filling)
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -77,6 +115,12 @@ impl fmt::Display for Refusal {
                 f,
                 "the database is busy and {bound} requests wait for it already (--database-pool, --database-queue)"
             ),
+            Refusal::TimedOut(limit) => write!(
+                f,
+                "the database did not answer within {limit:?} (--database-timeout); if this was a write, it may be \
+                 carried out yet"
+            ),
+            Refusal::Down => f.write_str("the database is down: chaos (/chaos?mode=reset ends it)"),
             Refusal::Failed(reason) => write!(f, "the database failed: {reason}"),
         }
     }
@@ -109,6 +153,7 @@ struct Shared {
     /// A file is in write-ahead mode, where readers and a writer do not meet.
     memory: Option<RwLock<()>>,
     latency: Latency,
+    trouble: Arc<Trouble>,
     random: Random,
     queries: Counter,
     waited: Time,
@@ -125,6 +170,7 @@ impl Pool {
             queue: Queue::new(settings.connections, settings.queue),
             memory,
             latency: settings.latency,
+            trouble: Arc::default(),
             random: Random::new(settings.seed),
             queries: Counter::default(),
             waited: Time::default(),
@@ -132,7 +178,14 @@ impl Pool {
         });
         let (tell, state) = watch::channel(State::Filling);
         // From here on dropping the pool ends the threads, also when one of them cannot be started.
-        let pool = Pool { shared, state, interrupts, refused: AtomicU64::new(0), bound: settings.queue };
+        let pool = Pool {
+            shared,
+            state,
+            interrupts,
+            refused: AtomicU64::new(0),
+            bound: settings.queue,
+            timeout: settings.timeout,
+        };
         let mut tell = Some(tell);
         for (number, mut connection) in connections.into_iter().enumerate() {
             let (shared, filler) =
@@ -176,16 +229,32 @@ impl Pool {
         Spent { queries: queries.value(), waited: waited.value(), worked: worked.value() }
     }
 
-    /// Runs a query that changes nothing.
+    /// What makes queries fail or slow while it says so.
+    pub(crate) fn trouble(&self) -> Arc<Trouble> {
+        Arc::clone(&self.shared.trouble)
+    }
+
+    /// Waits for something of the database, but no longer than `--database-timeout`.
+    pub(crate) async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        match self.timeout {
+            Some(limit) => timeout(limit, answer).await.unwrap_or(Err(Refusal::TimedOut(limit))),
+            None => answer.await,
+        }
+    }
+
+    /// Runs a query that changes nothing, in time.
     pub(crate) async fn read<T, F>(&self, query: F) -> Result<Answered<T>, Refusal>
     where
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.run(query, false).await
+        self.in_time(self.run(query, false)).await
     }
 
-    /// Runs a query that changes rows.
+    /// Runs a query that changes rows. Its time is for the caller to limit: giving it up does not undo it.
     pub(crate) async fn write<T, F>(&self, query: F) -> Result<Answered<T>, Refusal>
     where
         T: Send + 'static,
@@ -204,6 +273,9 @@ impl Pool {
             State::Filling => return Err(Refusal::Filling),
             State::Failed(reason) => return Err(Refusal::Failed(reason.clone())),
         }
+        if self.shared.trouble.is_down() {
+            return Err(Refusal::Down);
+        }
         let (reply, answer) = oneshot::channel();
         let ask = Ask {
             query: Some(query),
@@ -217,11 +289,7 @@ impl Pool {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Refusal::QueueFull(self.bound));
         }
-        match answer.await {
-            Ok(Ok(answered)) => Ok(answered),
-            Ok(Err(error)) => Err(Refusal::Failed(error.to_string())),
-            Err(_) => Err(Refusal::Failed("its thread ended".to_owned())),
-        }
+        answer.await.unwrap_or_else(|_| Err(Refusal::Failed("its thread ended".to_owned())))
     }
 }
 
@@ -248,8 +316,8 @@ struct Ask<T, F> {
     query: Option<F>,
     writes: bool,
     asked: Instant,
-    result: Option<rusqlite::Result<Answered<T>>>,
-    reply: oneshot::Sender<rusqlite::Result<Answered<T>>>,
+    result: Option<Result<Answered<T>, Refusal>>,
+    reply: oneshot::Sender<Result<Answered<T>, Refusal>>,
     shared: Arc<Shared>,
 }
 
@@ -264,9 +332,14 @@ where
 
     fn work(&mut self, connection: &mut Connection) {
         let Some(query) = self.query.take() else { return };
+        let trouble = &self.shared.trouble;
+        if trouble.is_down() {
+            self.result = Some(Err(Refusal::Down));
+            return;
+        }
         let started = Instant::now();
         // Half on the way there, half on the way back.
-        let way = self.shared.latency.sample(&self.shared.random) / 2;
+        let way = (self.shared.latency.sample(&self.shared.random) + trouble.slow()) / 2;
         self.shared.queue.pause(way);
         let found = match &self.shared.memory {
             Some(lock) if self.writes => {
@@ -284,6 +357,7 @@ where
         self.shared.queries.add_one();
         self.shared.waited.add(waited);
         self.shared.worked.add(worked);
+        let found = found.map_err(|error| Refusal::Failed(error.to_string()));
         self.result = Some(found.map(|found| Answered { found, waited, worked }));
     }
 

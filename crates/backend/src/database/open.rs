@@ -109,6 +109,7 @@ mod tests {
             connections: 2,
             queue: 1,
             latency: Latency::None,
+            timeout: None,
             seed: None,
         };
         let mut both = connections(&settings).unwrap();

@@ -12,6 +12,7 @@ fn settings() -> Settings {
         connections: 1,
         queue: 256,
         latency: Latency::None,
+        timeout: None,
         seed: None,
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::LOCATION;
+use http::header::{AGE, LOCATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -76,14 +76,18 @@ async fn find(app: &App, key: Key) -> Response<Body> {
         return Timing::default().answer(found, |found| shown(&key, found));
     };
     let read = cache.read(&key).await;
-    let (word, fault) = match read.seen {
-        Seen::Hit => ("hit", None),
-        Seen::Miss => ("miss", None),
-        Seen::Bypass(fault) => ("bypass", Some(fault.word())),
+    let (word, fault, age) = match read.seen {
+        Seen::Hit => ("hit", None, None),
+        Seen::Miss => ("miss", None, None),
+        Seen::Bypass(fault) => ("bypass", Some(fault.word()), None),
+        Seen::Stale(age) => ("stale", None, Some(age)),
     };
     let timing = Timing { shared: read.shared, cache: Some((read.cache, fault)) };
     let mut response = timing.answer(read.rows, |found| shown(&key, found));
     response.headers_mut().insert(X_CACHE, HeaderValue::from_static(word));
+    if let Some(age) = age {
+        response.headers_mut().insert(AGE, HeaderValue::from(age.as_secs()));
+    }
     response
 }
 
@@ -159,7 +163,11 @@ where
     match &app.cache {
         Some(cache) => cache.write(query).await,
         None => {
-            Written { outcome: app.database.write(query).await, invalidated: None, cache: Duration::ZERO }
+            // As with a cache, it goes on when it takes longer than is waited for it.
+            let database = Arc::clone(&app.database);
+            let task = tokio::spawn(async move { database.write(query).await });
+            let cut_off = |error| Err(Refusal::Failed(format!("the write was cut off: {error}")));
+            Written::untold(app.database.in_time(async { task.await.unwrap_or_else(cut_off) }).await)
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `/chaos` at run time.
 
 use bytes::Bytes;
-use evenkeel_backend::Ending;
+use evenkeel_backend::{Ending, Options};
 use http::{Method, Request, StatusCode};
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -13,19 +13,24 @@ use crate::running::{options, start};
 async fn commands_come_as_query_json_or_form() {
     let server = start(options()).await;
     let mut client = Client::connect(server.address).await;
-    let quiet = json!({"slow_ms": 0, "fail_percent": 0.0, "hang": false, "healthz": true});
+    let quiet = json!({
+        "slow_ms": 0, "fail_percent": 0.0, "hang": false, "database_down": false, "database_slow_ms": 0, "healthz": true,
+    });
     assert_eq!(client.get("/chaos").await.json(), quiet);
     assert_eq!(client.send(Method::POST, "/chaos?mode=slow&ms=1", "").await.json()["slow_ms"], 1);
     let body = r#"{"mode": "fail", "percent": 20, "healthz": false}"#;
     let faults = client.send(Method::PUT, "/chaos", body).await.json();
-    assert_eq!(faults, json!({"slow_ms": 1, "fail_percent": 20.0, "hang": false, "healthz": false}));
+    let mut expected = quiet.clone();
+    (expected["slow_ms"], expected["fail_percent"], expected["healthz"]) =
+        (1.into(), 20.0.into(), false.into());
+    assert_eq!(faults, expected);
     assert_eq!(client.get("/chaos").await.json(), faults);
     assert_eq!(client.send(Method::POST, "/chaos", "mode=reset\n").await.json(), quiet);
     for (path, body, reason) in [
         ("/chaos", "", "mode is missing"),
         ("/chaos", "{oops", "not JSON"),
         ("/chaos?mode=slow", "", "slow takes ms"),
-        ("/chaos?mode=tired", "", "expected slow, fail, hang, dead or reset"),
+        ("/chaos?mode=tired", "", "expected slow, fail, hang, database-down, database-slow, dead or reset"),
     ] {
         let answer = client.send(Method::POST, path, body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {body}");
@@ -99,5 +104,49 @@ async fn dead_cuts_listener_and_connections_on_all_threads() {
     assert!(TcpStream::connect(server.address).await.is_err());
     for mut client in clients {
         assert!(client.open(Request::get("/").body(Bytes::new()).unwrap()).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_down_fails_those_who_need_it_and_health_does_not() {
+    let server = start(options()).await;
+    let mut client = Client::connect(server.address).await;
+    client.send(Method::POST, "/chaos?mode=database-down", "").await;
+    for (method, path, body) in [
+        (Method::GET, "/items/7", ""),
+        (Method::GET, "/items?name=item-7", ""),
+        (Method::PUT, "/items/7", r#"{"stock": 1}"#),
+        (Method::DELETE, "/items/7", ""),
+    ] {
+        let answer = client.send(method, path, body).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert_eq!(answer.text(), "the database is down: chaos (/chaos?mode=reset ends it)\n");
+    }
+    for path in ["/", "/healthz"] {
+        assert_eq!(client.get(path).await.status, StatusCode::OK);
+    }
+    client.send(Method::POST, "/chaos?mode=reset", "").await;
+    assert_eq!(client.get("/items/7").await.json()["stock"], 217, "nothing was written");
+}
+
+#[tokio::test]
+async fn what_the_database_takes_too_long_for_is_refused_and_a_write_may_be_carried_out_yet() {
+    let timeout = Some(std::time::Duration::from_millis(20));
+    let server = start(Options { database_timeout: timeout, ..options() }).await;
+    let mut client = Client::connect(server.address).await;
+    client.send(Method::POST, "/chaos?mode=database-slow&ms=200", "").await;
+    for (method, body) in [(Method::GET, ""), (Method::PUT, r#"{"stock": 1}"#)] {
+        let answer = client.send(method, "/items/7", body).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.text().contains("within 20ms (--database-timeout)"), "{}", answer.text());
+    }
+    assert_eq!(client.get("/healthz").await.status, StatusCode::OK);
+    client.send(Method::POST, "/chaos?mode=reset", "").await;
+    loop {
+        // On a busy machine this one may be late as well.
+        let answer = client.get("/items/7").await;
+        if answer.status == StatusCode::OK && answer.json()["stock"] == 1 {
+            break;
+        }
     }
 }

@@ -97,6 +97,11 @@ impl Fake {
         self.shared.values.lock().unwrap().insert(key.to_owned(), value.to_owned());
     }
 
+    /// Time has ended it.
+    pub(crate) fn expire(&self, key: &str) {
+        self.shared.values.lock().unwrap().remove(key);
+    }
+
     pub(crate) fn value(&self, key: &str) -> Option<String> {
         self.shared.values.lock().unwrap().get(key).cloned()
     }

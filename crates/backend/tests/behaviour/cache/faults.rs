@@ -78,7 +78,7 @@ async fn error_replies_open_the_breaker_with_their_reason() {
         ("-LOADING Redis is loading the dataset in memory\r\n", "loading"),
         ("-NOAUTH Authentication required.\r\n", "auth"),
         ("-OOM command not allowed when used memory > 'maxmemory'.\r\n", "oom"),
-        ("-MASTERDOWN Link with MASTER is down\r\n", "error"),
+        ("-MASTERDOWN Link with MASTER is down\r\n", "masterdown"),
         ("-ERR whatever\r\n", "error"),
     ] {
         let fake = Fake::start().await;
