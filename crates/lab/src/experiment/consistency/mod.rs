@@ -23,11 +23,11 @@ use crate::report::{Circumstances, Report};
 use crate::site::Site;
 
 /// Rows that are written and read.
-const ITEMS: u32 = 50;
+const ITEMS: u32 = 20;
 /// Writes per second: each item is written every two seconds.
-const WRITES: f64 = 25.0;
+const WRITES: f64 = 10.0;
 /// A client gives up after this long; shorter than it takes until an item is written again.
-const TIMEOUT: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_millis(1_500);
 /// What a query takes beyond its work, as one to a database over a network does.
 const NETWORK: &str = "fixed:2ms";
 /// How long nothing is cached under a key that was just written; the toy backend's default.
@@ -128,13 +128,13 @@ pub(super) fn run(site: &Site, setting: &Setting, progress: &mut dyn Progress) -
     let begun = Circumstances::begin(command, setting.seed);
     let size = match setting.quick {
         true => Size {
-            reads: 80.0,
+            reads: 40.0,
             ttl: Duration::from_secs(2),
             silence: Duration::from_secs(1),
             times: [1_500, 3_000, 2_000, 800, 2_500, 3_000, 500].map(Duration::from_millis),
         },
         false => Size {
-            reads: 300.0,
+            reads: 200.0,
             ttl: Duration::from_secs(5),
             silence: Duration::from_secs(2),
             times: [10, 12, 8, 8, 10, 12, 5].map(Duration::from_secs),
