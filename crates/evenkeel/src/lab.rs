@@ -40,6 +40,10 @@ enum Word {
     Scalability,
     /// What clients see of failures, without a proxy and with one
     Availability,
+    /// What an index and a cache make of a slow answer
+    Latency,
+    /// What a cache answers that is no longer so, and what it costs to prevent it
+    Consistency,
     /// What breaks first when the load grows
     Throughput,
     /// One after the other
@@ -119,6 +123,8 @@ impl Word {
             Self::All => true,
             Self::Scalability => experiment == Experiment::Scalability,
             Self::Availability => experiment == Experiment::Availability,
+            Self::Latency => experiment == Experiment::Latency,
+            Self::Consistency => experiment == Experiment::Consistency,
             Self::Throughput => experiment == Experiment::Throughput,
         }
     }

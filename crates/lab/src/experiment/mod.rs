@@ -1,6 +1,8 @@
 //! The experiments of `evenkeel lab`: words of system design, measured on real parts.
 
 mod availability;
+mod consistency;
+mod latency;
 mod scalability;
 mod throughput;
 
@@ -18,6 +20,10 @@ pub enum Experiment {
     Scalability,
     /// What clients see of failures, without a proxy and with one.
     Availability,
+    /// What an index and a cache make of a slow answer.
+    Latency,
+    /// What a cache answers that is no longer so, and what it costs to prevent it.
+    Consistency,
     /// What breaks first when the load grows.
     Throughput,
 }
@@ -41,13 +47,16 @@ pub trait Progress {
 
 impl Experiment {
     /// All of them, in the order in which they tell a story.
-    pub const ALL: [Self; 3] = [Self::Scalability, Self::Availability, Self::Throughput];
+    pub const ALL: [Self; 5] =
+        [Self::Scalability, Self::Availability, Self::Latency, Self::Consistency, Self::Throughput];
 
     /// Its word.
     pub fn name(self) -> &'static str {
         match self {
             Self::Scalability => "scalability",
             Self::Availability => "availability",
+            Self::Latency => "latency",
+            Self::Consistency => "consistency",
             Self::Throughput => "throughput",
         }
     }
@@ -60,6 +69,8 @@ impl Experiment {
         match self {
             Self::Scalability => scalability::run(site, setting, progress),
             Self::Availability => availability::run(site, setting, progress),
+            Self::Latency => latency::run(site, setting, progress),
+            Self::Consistency => consistency::run(site, setting, progress),
             Self::Throughput => throughput::run(site, setting, progress),
         }
     }

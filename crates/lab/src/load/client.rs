@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::load::Reply;
 use crate::load::target::{Connection, Target};
 
 /// Where another target is left to try, a connection that takes longer is given up.
@@ -26,7 +27,8 @@ const QUOTED: usize = 200;
 pub(super) struct Outcome {
     /// Another target than the first was tried.
     pub(super) is_moved: bool,
-    pub(super) result: Result<(), Trouble>,
+    /// The answer where it is to be kept.
+    pub(super) result: Result<Option<Reply>, Trouble>,
 }
 
 /// Why a request failed.
@@ -41,11 +43,13 @@ pub(super) struct Trouble {
 }
 
 /// Sends the request to the target its number falls on, and to the others after it if need be. Gives up at `deadline`.
+/// A good answer is handed back if it is to be kept, and otherwise read and forgotten.
 pub(super) async fn exchange(
     targets: &[Arc<Target>],
     number: u64,
     request: &Request<Bytes>,
     deadline: Instant,
+    keeps: bool,
 ) -> Outcome {
     let count = targets.len();
     let first = usize::try_from(number % (count as u64).max(1)).unwrap_or_default();
@@ -54,7 +58,7 @@ pub(super) async fn exchange(
     for (place, target) in targets.iter().cycle().skip(first).take(count).enumerate() {
         outcome.is_moved = place > 0;
         let is_last = place + 1 == count || !request.method().is_safe();
-        let tried = timeout_at(deadline, exchange_with(target, round, request, is_last)).await;
+        let tried = timeout_at(deadline, exchange_with(target, round, request, is_last, keeps)).await;
         outcome.result = tried.unwrap_or_else(|_| Err(Trouble::timeout()));
         match &outcome.result {
             Err(trouble) if trouble.may_move && !is_last => {}
@@ -69,7 +73,8 @@ async fn exchange_with(
     round: u64,
     request: &Request<Bytes>,
     is_last: bool,
-) -> Result<(), Trouble> {
+    keeps: bool,
+) -> Result<Option<Reply>, Trouble> {
     let mut connection = match target.idle_connection() {
         Some(connection) => connection,
         None => connect_to(target, round, is_last).await?,
@@ -80,13 +85,18 @@ async fn exchange_with(
     }
     let sent = connection.send_request(Request::from_parts(parts, Full::new(body))).await;
     let response = sent.map_err(|error| Trouble::broken(&error, true))?;
-    let status = response.status();
-    let mut body = response.into_body();
+    let (head, mut body) = response.into_parts();
+    let is_good = head.status.is_success();
+    let most = match (is_good, keeps) {
+        (false, _) => QUOTED,
+        (true, true) => Reply::MOST,
+        (true, false) => 0,
+    };
     let mut beginning = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Trouble::broken(&error, false))?;
-        if let (false, Some(data)) = (status.is_success(), frame.data_ref()) {
-            let room = QUOTED.saturating_sub(beginning.len()).min(data.len());
+        if let Some(data) = frame.data_ref() {
+            let room = most.saturating_sub(beginning.len()).min(data.len());
             beginning.extend_from_slice(data.get(..room).unwrap_or_default());
         }
     }
@@ -94,7 +104,10 @@ async fn exchange_with(
     if connection.ready().await.is_ok() {
         target.keep(connection);
     }
-    if status.is_success() { Ok(()) } else { Err(Trouble::status(status, &beginning)) }
+    match is_good {
+        true => Ok(keeps.then_some(Reply { headers: head.headers, body: beginning })),
+        false => Err(Trouble::status(head.status, &beginning)),
+    }
 }
 
 async fn connect_to(target: &Target, round: u64, is_last: bool) -> Result<Connection, Trouble> {
@@ -169,8 +182,8 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
         for number in 0..2 {
-            let outcome = runtime.block_on(exchange(&targets, number, &Request::default(), deadline));
-            assert_eq!((outcome.is_moved, outcome.result), (false, Ok(())), "{number}");
+            let outcome = runtime.block_on(exchange(&targets, number, &Request::default(), deadline, false));
+            assert_eq!((outcome.is_moved, outcome.result), (false, Ok(None)), "{number}");
         }
     }
 

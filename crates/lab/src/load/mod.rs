@@ -22,7 +22,7 @@ pub use below::Below;
 pub use exporter::{Exporter, Exporting};
 pub use meter::Meter;
 pub use record::{Failure, Record, Slice, Summary};
-pub use requests::{Get, Items, Mix, Requests};
+pub use requests::{Answer, Get, Items, Mix, Names, Reply, Requests};
 pub use run::Load;
 pub use tally::Totals;
 

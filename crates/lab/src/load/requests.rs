@@ -1,16 +1,55 @@
-//! What is asked: one path, popular items, or a mix.
+//! What is asked: one path, popular items, items by popular names, or a mix.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderMap, Request};
 
 /// What is asked.
 pub trait Requests: Send + Sync {
     /// The request of that number, counted from 0. `chance` is uniform in `0..1`, drawn by the plan's seed. The
     /// target's authority is filled in by the load.
     fn request(&self, number: u64, chance: f64) -> Request<Bytes>;
+
+    /// Whether [`Requests::answered`] wants to be told of answers. Unless it does, nothing of them is kept.
+    fn listens(&self) -> bool {
+        false
+    }
+
+    /// Told what became of each request that was sent, in the order in which that was known. Those that no connection
+    /// was free for are not told of. It is called where requests are sent from, so it must not wait.
+    fn answered(&self, _answer: &Answer<'_>) {}
+}
+
+/// What became of a request that was sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// Its number.
+    pub number: u64,
+    /// What was asked.
+    pub request: &'a Request<Bytes>,
+    /// Before anything of it was sent.
+    pub sent: Instant,
+    /// When the answer was there as a whole, or it was known that there is none.
+    pub ended: Instant,
+    /// The answer, if its status was from 200 to 299; otherwise whoever was asked may have done it or not.
+    pub reply: Option<&'a Reply>,
+}
+
+/// An answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// Its fields.
+    pub headers: HeaderMap,
+    /// Its body, or as much of its beginning as [`Reply::MOST`].
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// How much of a body is kept, in bytes.
+    pub const MOST: usize = 64 << 10;
 }
 
 /// `GET` of one path, again and again.
@@ -25,8 +64,15 @@ pub struct Items {
     pub rows: u32,
 }
 
+/// `GET /items?name=item-{n}`, the name one of `names`, drawn by Zipf's law as those of [`Items`] are.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    /// How many names are asked for, from `item-0` on.
+    pub names: u32,
+}
+
 /// One of several, by weight: those of weight 3 are asked three times as often as those of weight 1. Which one is
-/// drawn by chance.
+/// drawn by chance. None of them is told of answers.
 #[derive(Clone)]
 pub struct Mix(pub Vec<(f64, Arc<dyn Requests>)>);
 
@@ -39,6 +85,12 @@ impl Requests for Get {
 impl Requests for Items {
     fn request(&self, _number: u64, chance: f64) -> Request<Bytes> {
         get(&format!("/items/{}", popular(chance, self.rows)))
+    }
+}
+
+impl Requests for Names {
+    fn request(&self, _number: u64, chance: f64) -> Request<Bytes> {
+        get(&format!("/items?name=item-{}", popular(chance, self.names) - 1))
     }
 }
 
@@ -97,6 +149,8 @@ mod tests {
         assert!((counts[..10].iter().sum::<u32>().abs_diff(34_708)) < 1_000, "{:?}", &counts[..10]);
         assert!(counts.iter().all(|count| *count > 0), "all are asked for");
         assert_eq!((popular(0.5, 1), popular(0.5, 0)), (1, 1));
+        let first = Names { names: 10 }.request(0, 0.0);
+        assert_eq!(first.uri(), "/items?name=item-0");
     }
 
     #[test]

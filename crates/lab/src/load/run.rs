@@ -17,7 +17,7 @@ use crate::load::meter::Meter;
 use crate::load::schedule::{self, Schedule};
 use crate::load::tally::Tally;
 use crate::load::target::Target;
-use crate::load::{Plan, Record, Totals};
+use crate::load::{Answer, Plan, Record, Totals};
 
 /// Makes the chance of requests another one than that of arrivals.
 const OTHER: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -240,12 +240,19 @@ async fn send(
             }
         };
         let (targets, tally) = (Arc::clone(&targets), Arc::clone(&tally));
+        let listener = plan.requests.listens().then(|| Arc::clone(&plan.requests));
         tokio::spawn(async move {
-            tally.started(at, Instant::now().saturating_duration_since(due.max(free)));
-            let outcome = client::exchange(&targets, number, &request, deadline).await;
-            match outcome.result {
-                Ok(()) => tally.answered(at, outcome.is_moved),
-                Err(trouble) => fail(&tally, at, outcome.is_moved, &request, &trouble),
+            let sent = Instant::now();
+            tally.started(at, sent.saturating_duration_since(due.max(free)));
+            let outcome = client::exchange(&targets, number, &request, deadline, listener.is_some()).await;
+            match &outcome.result {
+                Ok(_) => tally.answered(at, outcome.is_moved),
+                Err(trouble) => fail(&tally, at, outcome.is_moved, &request, trouble),
+            }
+            if let Some(listener) = listener {
+                let reply = outcome.result.as_ref().ok().and_then(Option::as_ref);
+                let ended = Instant::now();
+                listener.answered(&Answer { number, request: &request, sent, ended, reply });
             }
             drop(place);
         });

@@ -130,6 +130,44 @@ fn what_is_not_safe_to_repeat_does_not_move() {
 }
 
 #[test]
+fn who_listens_is_told_of_answers_and_of_their_absence() {
+    type Told = (u64, String, Option<Vec<u8>>);
+    struct Listener(Mutex<Vec<Told>>);
+    impl Requests for Listener {
+        fn request(&self, number: u64, _chance: f64) -> http::Request<bytes::Bytes> {
+            http::Request::put(format!("/items/{number}")).body("{}".into()).unwrap()
+        }
+
+        fn listens(&self) -> bool {
+            true
+        }
+
+        fn answered(&self, answer: &Answer<'_>) {
+            assert!(answer.sent <= answer.ended);
+            let asked = format!("{} {}", answer.request.method(), answer.request.uri());
+            let body = answer.reply.map(|reply| {
+                assert_eq!(reply.headers.get("content-length").unwrap(), &reply.body.len().to_string());
+                reply.body.clone()
+            });
+            self.0.lock().unwrap().push((answer.number, asked, body));
+        }
+    }
+    let origin = Origin::serve(|request| match request.target.ends_with('1') {
+        true => reply(503, "no"),
+        false => reply(200, "yes"),
+    });
+    let listener = Arc::new(Listener(Mutex::default()));
+    let requests = Arc::clone(&listener) as Arc<dyn Requests>;
+    let plan = Plan { requests, ..plan(vec![origin.address()], 100.0, 30) };
+    let record = Load::start(plan).unwrap().finish();
+    assert_eq!((record.all().ok, record.all().failures()), (2, 1));
+    let mut told = listener.0.lock().unwrap().clone();
+    told.sort();
+    let expected = [(0, Some(b"yes".to_vec())), (1, None), (2, Some(b"yes".to_vec()))];
+    assert_eq!(told, expected.map(|(number, body)| (number, format!("PUT /items/{number}"), body)));
+}
+
+#[test]
 fn failures_are_told_apart_and_kept() {
     let cases: [(&str, Origin); 5] = [
         ("status 503", Origin::serve(|_| reply(503, "nobody is up\nmore"))),

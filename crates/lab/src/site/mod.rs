@@ -10,6 +10,7 @@ mod metrics;
 mod part;
 mod processes;
 mod processors;
+mod relay;
 mod throttle;
 mod watch;
 
@@ -23,6 +24,7 @@ pub use metrics::Metrics;
 pub use part::Part;
 pub use processes::Scheduled;
 pub use processors::{Processors, Usage};
+pub use relay::Relay;
 pub use throttle::Throttle;
 pub use watch::{Look, Series, Watch};
 
