@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -20,6 +19,7 @@ use crate::database::Pool;
 use crate::latency::Latency;
 use crate::random::Random;
 use crate::routes;
+use crate::traffic::{Exchange, Traffic};
 
 /// The shared state of one backend.
 #[derive(Debug)]
@@ -30,11 +30,11 @@ pub(crate) struct App {
     pub(crate) capacity: Capacity,
     pub(crate) chaos: Chaos,
     pub(crate) phase: watch::Sender<Phase>,
-    /// Requests begun since the start, except those that only look after the backend: `/healthz`, `/metrics`,
-    /// `/chaos`.
-    pub(crate) requests: AtomicU64,
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) latency: Latency,
     pub(crate) random: Random,
+    /// How many serve connections.
+    pub(crate) threads: usize,
     /// The name, as the value of `X-Backend`.
     pub(crate) signature: HeaderValue,
 }
@@ -60,10 +60,17 @@ pub(crate) struct Service {
 #[derive(Debug)]
 pub(crate) struct Unanswered;
 
+/// An answer that is still to come, and what will be made of it.
+pub(crate) struct Later {
+    answer: Pin<Box<dyn Future<Output = Result<Response<Body>, Unanswered>> + Send>>,
+    signature: HeaderValue,
+    exchange: Option<Exchange>,
+}
+
 /// An answer that is there at once, or later. The cheap routes answer at once and allocate no future.
 pub(crate) enum Answer {
     Now(Option<Response<Body>>),
-    Later(Pin<Box<dyn Future<Output = Result<Response<Body>, Unanswered>> + Send>>, HeaderValue),
+    Later(Later),
 }
 
 impl Service {
@@ -90,16 +97,15 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path();
-        if !matches!(path, "/healthz" | "/metrics" | "/chaos") {
-            self.app.requests.fetch_add(1, Ordering::Relaxed);
-        }
+        let is_counted = !matches!(path, "/healthz" | "/metrics" | "/chaos");
+        let exchange = is_counted.then(|| self.app.traffic.begin());
         let answer = match self.hindrance(path) {
             None => routes::answer(&self.app, self.peer, request),
             Some(hindrance) => {
                 Answer::later(&self.app, hindrance.pass(Arc::clone(&self.app), self.peer, request))
             }
         };
-        answer.signed(&self.app.signature)
+        answer.signed(&self.app.signature).counted(exchange)
     }
 }
 
@@ -148,7 +154,7 @@ impl Answer {
     where
         F: Future<Output = Result<Response<Body>, Unanswered>> + Send + 'static,
     {
-        Answer::Later(Box::pin(answer), app.signature.clone())
+        Answer::Later(Later { answer: Box::pin(answer), signature: app.signature.clone(), exchange: None })
     }
 
     fn signed(self, signature: &HeaderValue) -> Answer {
@@ -160,6 +166,20 @@ impl Answer {
             other => other,
         }
     }
+
+    /// The exchange ends with the answer's body, or when the answer is given up.
+    fn counted(self, exchange: Option<Exchange>) -> Answer {
+        match self {
+            Answer::Now(Some(response)) => Answer::Now(Some(counted(response, exchange))),
+            Answer::Later(later) => Answer::Later(Later { exchange, ..later }),
+            other => other,
+        }
+    }
+}
+
+fn counted(response: Response<Body>, exchange: Option<Exchange>) -> Response<Body> {
+    let exchange = exchange.map(|exchange| exchange.answered(response.status()));
+    response.map(|body| body.of(exchange))
 }
 
 impl From<Response<Body>> for Answer {
@@ -176,10 +196,12 @@ impl Future for Answer {
             Answer::Now(response) => {
                 response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
             }
-            Answer::Later(answer, signature) => answer.as_mut().poll(cx).map_ok(|mut response| {
-                response.headers_mut().insert(X_BACKEND, signature.clone());
-                response
-            }),
+            Answer::Later(Later { answer, signature, exchange }) => {
+                answer.as_mut().poll(cx).map_ok(|mut response| {
+                    response.headers_mut().insert(X_BACKEND, signature.clone());
+                    counted(response, exchange.take())
+                })
+            }
         }
     }
 }

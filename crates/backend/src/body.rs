@@ -10,12 +10,15 @@ use hyper::body::{Frame, SizeHint};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::capacity::Place;
+use crate::traffic::Exchange;
 
-/// One answer's body, together with the place in service that it holds until it is sent or given up.
+/// One answer's body, together with the place in service that it holds until it is sent or given up, and the
+/// exchange that ends then.
 #[derive(Debug)]
 pub(crate) struct Body {
     content: Content,
     _place: Option<Place>,
+    _exchange: Option<Exchange>,
 }
 
 #[derive(Debug)]
@@ -31,12 +34,12 @@ impl Body {
     }
 
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
-        Body { content: Content::Whole(bytes.into()), _place: None }
+        Body::with(Content::Whole(bytes.into()))
     }
 
     /// `length` bytes of a pattern of 64 that starts over and over: the byte at offset `i` is that at `i % 64`.
     pub(crate) fn pattern(length: u64) -> Body {
-        Body { content: Content::Pattern { left: length }, _place: None }
+        Body::with(Content::Pattern { left: length })
     }
 
     /// `count` server-sent events, the first at once and then one each `pause`, and a trailer with their number.
@@ -47,15 +50,21 @@ impl Body {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         });
-        Body {
-            content: Content::Events(Box::new(Events { sent: 0, count, ticks, ended: false })),
-            _place: None,
-        }
+        Body::with(Content::Events(Box::new(Events { sent: 0, count, ticks, ended: false })))
     }
 
     /// The same body, which now keeps `place` taken while it lives.
     pub(crate) fn holding(self, place: Option<Place>) -> Body {
         Body { _place: place, ..self }
+    }
+
+    /// The same body, with which `exchange` ends.
+    pub(crate) fn of(self, exchange: Option<Exchange>) -> Body {
+        Body { _exchange: exchange, ..self }
+    }
+
+    fn with(content: Content) -> Body {
+        Body { content, _place: None, _exchange: None }
     }
 }
 

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::count::Time;
 
 /// A limit on requests in service, or none.
 #[derive(Debug)]
 pub(crate) struct Capacity {
     places: Option<Arc<Semaphore>>,
+    limit: Option<usize>,
     waiting: AtomicUsize,
+    waited: Time,
 }
 
 /// The place of one request; dropping it lets the next one in. It lives until the last byte of the answer.
@@ -20,12 +25,28 @@ pub(crate) struct Place {
 
 impl Capacity {
     pub(crate) fn new(limit: Option<usize>) -> Capacity {
-        let places = limit.map(|limit| Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))));
-        Capacity { places, waiting: AtomicUsize::new(0) }
+        let limit = limit.map(|limit| limit.min(Semaphore::MAX_PERMITS));
+        let places = limit.map(|limit| Arc::new(Semaphore::new(limit)));
+        Capacity { places, limit, waiting: AtomicUsize::new(0), waited: Time::default() }
     }
 
     pub(crate) fn is_limited(&self) -> bool {
         self.places.is_some()
+    }
+
+    pub(crate) fn limit(&self) -> Option<usize> {
+        self.limit
+    }
+
+    /// Places taken; 0 without a limit.
+    pub(crate) fn in_use(&self) -> usize {
+        let free = self.places.as_ref().map_or(0, |places| places.available_permits());
+        self.limit.unwrap_or(0).saturating_sub(free)
+    }
+
+    /// How long requests have waited for a place, also those that gave up.
+    pub(crate) fn waited(&self) -> Duration {
+        self.waited.value()
     }
 
     /// Requests that wait for a place now.
@@ -40,17 +61,21 @@ impl Capacity {
             return Place { _permit: Some(permit) };
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _counted = Counted(&self.waiting);
+        let _counted = Counted { capacity: self, since: Instant::now() };
         // The semaphore is never closed, so this only ever yields a permit.
         Place { _permit: Arc::clone(places).acquire_owned().await.ok() }
     }
 }
 
-struct Counted<'a>(&'a AtomicUsize);
+struct Counted<'a> {
+    capacity: &'a Capacity,
+    since: Instant,
+}
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.capacity.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.capacity.waited.add(self.since.elapsed());
     }
 }
 
@@ -69,10 +94,12 @@ mod tests {
         let Poll::Ready(_second) = pin!(capacity.enter()).poll(&mut context) else { panic!("second waits") };
         let mut third = pin!(capacity.enter());
         assert!(third.as_mut().poll(&mut context).is_pending());
-        assert_eq!(capacity.waiting(), 1);
+        assert_eq!((capacity.waiting(), capacity.in_use(), capacity.limit()), (1, 2, Some(2)));
+        assert_eq!(capacity.waited(), Duration::ZERO, "while it waits it is not known for how long");
         drop(first);
         assert!(third.as_mut().poll(&mut context).is_ready());
         assert_eq!(capacity.waiting(), 0);
+        assert!(capacity.waited() > Duration::ZERO);
     }
 
     #[test]
@@ -84,7 +111,7 @@ mod tests {
             let mut second = Box::pin(capacity.enter());
             assert!(second.as_mut().poll(&mut context).is_pending());
         }
-        assert_eq!(capacity.waiting(), 0);
+        assert_eq!((capacity.waiting(), capacity.in_use()), (0, 1));
         drop(place);
         assert!(pin!(capacity.enter()).poll(&mut context).is_ready());
     }

@@ -23,6 +23,7 @@ mod body;
 mod cache;
 mod capacity;
 mod chaos;
+mod count;
 mod database;
 mod latency;
 mod options;
@@ -30,6 +31,7 @@ mod program;
 mod random;
 mod routes;
 mod server;
+mod traffic;
 
 pub use crate::cache::{
     CacheFigures, CacheMeter, CacheOptions, CacheState, CacheStates, CacheUrl, CacheUrlError,

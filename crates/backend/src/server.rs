@@ -4,7 +4,6 @@ use std::io;
 use std::net::{self, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use crate::chaos::Chaos;
 use crate::database::{Pool, Refusal, Settings, State};
 use crate::options::Options;
 use crate::random::Random;
+use crate::traffic::Traffic;
 
 /// A toy backend that listens; [`Server::run`] serves.
 #[derive(Debug)]
@@ -78,9 +78,10 @@ impl Server {
             capacity: Capacity::new(options.capacity),
             chaos: Chaos::new(),
             phase: watch::Sender::new(Phase::Running),
-            requests: AtomicU64::new(0),
+            traffic: Arc::new(Traffic::new()),
             latency: options.latency,
             random: Random::new(options.seed),
+            threads: options.threads,
             signature,
         });
         Ok(Server { app, address, listeners, shutdown_timeout: options.shutdown_timeout })

@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use evenkeel_config::Plan;
-use evenkeel_config::plan::{AccessTarget, LogFormat};
+use evenkeel_config::plan::{AccessTarget, Listener, LogFormat};
 use evenkeel_net::Address;
 use evenkeel_proxy::{Deployment, Workers};
-use evenkeel_telemetry::{AccessLog, ControlSeries, Format, Labels, Target, Telemetry};
+use evenkeel_telemetry::{
+    AccessLog, Capacity, ControlSeries, EndpointState, Format, Labels, Target, Telemetry,
+};
 use tracing::{error, info, warn};
 
 use crate::admin;
@@ -50,6 +52,8 @@ pub(crate) struct Shared {
     series: Arc<ControlSeries>,
     access: AccessLog,
     workers: Workers,
+    /// Client connections that the limit of open files allows.
+    affordable: usize,
     state: Mutex<State>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
@@ -97,8 +101,8 @@ impl Control {
         };
         let opened = open(&plan, &Opened::default()).map_err(StartError::Listen)?;
         let count = plan.server.workers.map_or_else(cores, NonZeroUsize::get);
-        let workers = Workers::start(count, affordable_connections(&plan), &telemetry, &access)
-            .map_err(StartError::System)?;
+        let affordable = affordable_connections(&plan);
+        let workers = Workers::start(count, affordable, &telemetry, &access).map_err(StartError::System)?;
 
         let registry = Registry::default();
         let prepared = registry.prepare(&plan, &series);
@@ -115,6 +119,7 @@ impl Control {
             series,
             access,
             workers,
+            affordable,
             state: Mutex::new(state),
             reloading: tokio::sync::Mutex::default(),
             is_ready: AtomicBool::new(false),
@@ -277,19 +282,28 @@ impl Shared {
         self.workers.count()
     }
 
-    /// Writes the endpoints' gauges as they are now, and gives the page.
+    /// Writes the gauges of endpoints and capacity as they are now, and gives the page.
     pub(crate) fn metrics(&self) -> String {
         {
             let state = self.state();
-            for (upstream, endpoints) in
-                state.deployment.plan.upstreams.iter().zip(&state.deployment.upstreams)
-            {
-                for endpoint in endpoints {
+            let Deployment { plan, upstreams, .. } = &*state.deployment;
+            for (upstream, endpoints) in plan.upstreams.iter().zip(upstreams) {
+                for (settings, endpoint) in upstream.endpoints.iter().zip(endpoints) {
                     let now = endpoint.status.state();
-                    let weight = u32::from(now.weight);
-                    self.series.set_endpoint(&upstream.name, &endpoint.label, now.up, now.ejected, weight);
+                    let now = EndpointState {
+                        up: now.up,
+                        ejected: now.ejected,
+                        draining: now.draining,
+                        weight: now.weight.into(),
+                        in_flight_limit: settings.max_in_flight,
+                    };
+                    self.series.set_endpoint(&upstream.name, &endpoint.label, now);
                 }
             }
+            let limit = |listener: &Listener| listener.limits.connections.min(self.affordable);
+            let limits = plan.listeners.iter().map(|listener| (listener.name.clone(), limit(listener)));
+            let capacity = Capacity { workers: self.workers.count(), connections: limits.collect() };
+            self.series.set_capacity(capacity);
         }
         self.telemetry.page()
     }

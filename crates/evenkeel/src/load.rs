@@ -1,17 +1,21 @@
 //! `evenkeel load`: requests at a rate, open loop, and what became of them.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use evenkeel_lab::load::{Arrivals, Get, Items, Load, Plan, Requests, Step, Summary, Totals};
+use evenkeel_lab::load::{
+    Arrivals, Below, Exporter, Get, Items, Load, Plan, Requests, Step, Summary, Totals,
+};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::output::{self, Reader};
 use crate::ready::split;
+use crate::time::time;
 
 /// How much, for how long, where to.
 #[derive(Debug, Args)]
@@ -22,27 +26,40 @@ pub(crate) struct Arguments {
     /// Requests per second
     #[arg(long, value_name = "N", default_value_t = 100.0, value_parser = rate)]
     rate: f64,
-    /// End after this many seconds; else with Ctrl-C
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
-    duration: Option<u32>,
+    /// End after this time, such as 30s, 5m or 1h; else with Ctrl-C
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    duration: Option<Duration>,
+    /// One rate after the other, each for its time, such as 100:30s,0:5s,400:1m; the last may go without a time and then
+    /// does not end
+    #[arg(
+        long,
+        value_name = "RATE:TIME,...",
+        value_delimiter = ',',
+        value_parser = step,
+        conflicts_with_all = ["rate", "duration"]
+    )]
+    steps: Vec<Step>,
     /// Requests that may be under way at once; later ones wait, and their waiting counts
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
-    /// Seconds after which a request has failed, from when it was due
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    timeout: u32,
+    /// Time after which a request has failed, from when it was due
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
+    timeout: Duration,
     /// How requests spread over time
     #[arg(long, value_enum, value_name = "HOW", default_value = "poisson")]
     arrivals: Spread,
     /// Seed of everything drawn by chance
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Ask for /items/ID instead, ids from 1 to this, low ones more often (Zipf)
+    /// Ask for items/ID below the URL's path instead, ids from 1 to this, low ones more often (Zipf)
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
     items: Option<u32>,
     /// Requests that may fail before the exit status is 1
     #[arg(long, value_name = "N", default_value_t = 0)]
     tolerate: u64,
+    /// Address for Prometheus while the load runs: /metrics, /livez; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    metrics: Option<SocketAddr>,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -76,20 +93,16 @@ pub(crate) fn load(arguments: &Arguments) -> Result<ExitCode, String> {
         names.push(authority);
         path.get_or_insert(its);
     }
-    let requests: Arc<dyn Requests> = match arguments.items {
-        Some(rows) => Arc::new(Items { rows }),
-        None => Arc::new(Get(path.unwrap_or("/").to_owned())),
-    };
-    let time = arguments.duration.map_or(Duration::MAX, |seconds| Duration::from_secs(seconds.into()));
+    let requests = requests(path.unwrap_or("/"), arguments.items)?;
     let plan = Plan {
         targets: Vec::new(),
-        steps: vec![Step { rate: arguments.rate, time }],
+        steps: arguments.steps()?,
         arrivals: match arguments.arrivals {
             Spread::Even => Arrivals::Even,
             Spread::Poisson => Arrivals::Poisson,
         },
         requests,
-        timeout: Duration::from_secs(arguments.timeout.into()),
+        timeout: arguments.timeout,
         concurrency: arguments.connections as usize,
         seed: arguments.seed,
     };
@@ -99,7 +112,10 @@ pub(crate) fn load(arguments: &Arguments) -> Result<ExitCode, String> {
         let _inside = runtime.enter();
         Stop::listen().map_err(|error| format!("cannot listen for signals: {error}"))?
     };
+    let exporter = arguments.metrics.map(listen).transpose()?;
     let mut load = Load::start_named(plan, &names).map_err(cannot)?;
+    // Serves until this function ends.
+    let _exporting = exporter.map(|exporter| exporter.serve(load.meter())).transpose().map_err(cannot)?;
     match runtime.block_on(watch(&load, stop, arguments.json))? {
         Watched::Over => load.end(),
         Watched::Stopped => load.end_within(LAST),
@@ -118,6 +134,41 @@ pub(crate) fn load(arguments: &Arguments) -> Result<ExitCode, String> {
     }
     let is_good = totals.summary().failures() <= arguments.tolerate;
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Arguments {
+    fn steps(&self) -> Result<Vec<Step>, String> {
+        match self.steps.split_last() {
+            None => Ok(vec![Step { rate: self.rate, time: self.duration.unwrap_or(Duration::MAX) }]),
+            Some((_, earlier)) if earlier.iter().any(|step| step.time == Duration::MAX) => {
+                Err("--steps: only the last step may go without a time; write RATE:TIME for the others"
+                    .to_owned())
+            }
+            Some(_) => Ok(self.steps.clone()),
+        }
+    }
+}
+
+/// What is asked for: the path, or items below it.
+fn requests(path: &str, items: Option<u32>) -> Result<Arc<dyn Requests>, String> {
+    let Some(rows) = items else { return Ok(Arc::new(Get(path.to_owned()))) };
+    if path.contains('?') {
+        return Err(format!("--items: {path} has a query; name the path alone that has items/ID below it"));
+    }
+    let path = path.trim_end_matches('/').to_owned();
+    Ok(Arc::new(Below { path, requests: Arc::new(Items { rows }) }))
+}
+
+/// Listens for Prometheus, and says where: on standard error, as standard output has the results alone.
+fn listen(address: SocketAddr) -> Result<Exporter, String> {
+    let exporter = Exporter::bind(address).map_err(|error| {
+        format!(
+            "cannot listen on {address} (--metrics): {error}; name another address, port 0 takes a free one"
+        )
+    })?;
+    // A closed standard error is no reason not to send.
+    let _ = writeln!(io::stderr(), "evenkeel load metrics on http://{}/metrics", exporter.address());
+    Ok(exporter)
 }
 
 /// What asks to stop.
@@ -195,4 +246,17 @@ fn rate(text: &str) -> Result<f64, String> {
         Ok(rate) if (0.1..=100_000.0).contains(&rate) => Ok(rate),
         _ => Err("expected requests per second from 0.1 to 100000".to_owned()),
     }
+}
+
+/// `RATE:TIME`, or `RATE` for a step without an end. A rate of 0 is a pause.
+fn step(text: &str) -> Result<Step, String> {
+    let (its_rate, its_time) = text.split_once(':').unwrap_or((text, ""));
+    let rate = if its_rate == "0" { 0.0 } else { rate(its_rate)? };
+    let time = if text.contains(':') { time(its_time)? } else { Duration::MAX };
+    Ok(Step { rate, time })
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:9902 or [::1]:0".to_owned())
 }

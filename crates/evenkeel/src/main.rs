@@ -18,6 +18,7 @@ mod ready;
 mod run;
 mod status;
 mod table;
+mod time;
 mod top;
 mod view;
 

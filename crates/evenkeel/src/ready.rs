@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::client;
+use crate::time::time;
 
 /// Whom to ask.
 #[derive(Debug, Args)]
@@ -13,16 +14,15 @@ pub(crate) struct Arguments {
     /// What to ask for; http:// only
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:9900/readyz")]
     url: String,
-    /// Seconds to wait for the answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
-    timeout: u16,
+    /// How long to wait for the answer, such as 500ms or 2s
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
+    timeout: Duration,
 }
 
 /// Succeeds if the answer's status is from 200 to 299.
 pub(crate) fn ready(arguments: &Arguments) -> Result<ExitCode, String> {
     let (authority, path) = split(&arguments.url)?;
-    let patience = Duration::from_secs(arguments.timeout.into());
-    let answer = client::ask(&authority, "GET", path, patience)
+    let answer = client::ask(&authority, "GET", path, arguments.timeout)
         .map_err(|error| format!("{}: {error}", arguments.url))?;
     match answer.status {
         200..300 => Ok(ExitCode::SUCCESS),

@@ -55,11 +55,15 @@ metrics! {
         "Whether the configuration read last was applied (1) or refused (0).";
     RELOADED_AT = "evenkeel_config_last_reload_success_timestamp_seconds" Gauge []
         "When a configuration was last applied, in seconds since 1970.";
+    WORKERS = "evenkeel_workers" Gauge []
+        "Threads that serve.";
 
     CONNECTIONS = "evenkeel_connections_total" Counter ["listener"]
         "Client connections accepted.";
     CONNECTIONS_OPEN = "evenkeel_connections_open" Gauge ["listener"]
         "Client connections open now, idle ones included.";
+    CONNECTIONS_LIMIT = "evenkeel_connections_limit" Gauge ["listener"]
+        "Client connections that may be open at once: the listener's limit, or what open files allow where that is less.";
     CONNECTIONS_REFUSED = "evenkeel_connections_refused_total" Counter ["listener"]
         "Client connections closed unserved because the listener was at its limit.";
     ACCEPT_ERRORS = "evenkeel_accept_errors_total" Counter ["listener"]
@@ -93,6 +97,8 @@ metrics! {
         "Time that attempts at an endpoint took.";
     UPSTREAM_IN_FLIGHT = "evenkeel_upstream_in_flight" Gauge ["upstream", "endpoint"]
         "Attempts and sessions going on at an endpoint.";
+    UPSTREAM_IN_FLIGHT_LIMIT = "evenkeel_upstream_in_flight_limit" Gauge ["upstream", "endpoint"]
+        "Attempts and sessions that may go on at an endpoint at once; absent where there is no limit.";
     UPSTREAM_CONNECTIONS = "evenkeel_upstream_connections_total" Counter ["upstream", "endpoint"]
         "Connections made to an endpoint.";
     UPSTREAM_CONNECTIONS_OPEN = "evenkeel_upstream_connections_open" Gauge ["upstream", "endpoint"]
@@ -106,6 +112,8 @@ metrics! {
         "Whether probes find the endpoint good (1) or not (0).";
     ENDPOINT_EJECTED = "evenkeel_endpoint_ejected" Gauge ["upstream", "endpoint"]
         "Whether the endpoint is taken out because of errors in live traffic (1) or not (0).";
+    ENDPOINT_DRAINING = "evenkeel_endpoint_draining" Gauge ["upstream", "endpoint"]
+        "Whether an operator has taken the endpoint out (1) or not (0).";
     ENDPOINT_WEIGHT = "evenkeel_endpoint_weight" Gauge ["upstream", "endpoint"]
         "The endpoint's effective weight; 0 takes no new requests.";
     PROBES = "evenkeel_probes_total" Counter ["upstream", "endpoint", "result"]

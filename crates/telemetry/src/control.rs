@@ -66,8 +66,21 @@ pub struct EndpointState {
     pub up: bool,
     /// Taken out because of errors in live traffic.
     pub ejected: bool,
+    /// Taken out by an operator.
+    pub draining: bool,
     /// Its effective weight.
     pub weight: u32,
+    /// How many attempts and sessions it may have at once.
+    pub in_flight_limit: Option<u32>,
+}
+
+/// What there is to serve with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capacity {
+    /// Threads that serve.
+    pub workers: usize,
+    /// Listeners by name, and how many connections each may have at once.
+    pub connections: Vec<(String, usize)>,
 }
 
 /// Gauges and probe counts, written by the control thread; the process has one.
@@ -78,8 +91,13 @@ pub struct ControlSeries {
 
 impl ControlSeries {
     /// Sets the gauges of an endpoint.
-    pub fn set_endpoint(&self, upstream: &str, endpoint: &str, up: bool, ejected: bool, weight: u32) {
-        lock(&self.state).endpoint(upstream, endpoint).state = Some(EndpointState { up, ejected, weight });
+    pub fn set_endpoint(&self, upstream: &str, endpoint: &str, now: EndpointState) {
+        lock(&self.state).endpoint(upstream, endpoint).state = Some(now);
+    }
+
+    /// Sets what there is to serve with: threads, and the connections that each listener may have.
+    pub fn set_capacity(&self, capacity: Capacity) {
+        lock(&self.state).capacity = Some(capacity);
     }
 
     /// Forgets an endpoint: gauges and probes.
@@ -133,6 +151,7 @@ impl ControlSeries {
             reload_successful: state.reload_successful,
             reloaded_at: state.reloaded_at,
             build: state.build.clone(),
+            capacity: state.capacity.clone(),
         }
     }
 }
@@ -143,6 +162,7 @@ struct State {
     reload_successful: Option<bool>,
     reloaded_at: Option<SystemTime>,
     build: Option<(Arc<str>, Arc<str>)>,
+    capacity: Option<Capacity>,
 }
 
 impl State {
@@ -169,6 +189,8 @@ pub struct ControlTotals {
     pub reloaded_at: Option<SystemTime>,
     /// Version and revision of the build.
     pub build: Option<(Arc<str>, Arc<str>)>,
+    /// What there is to serve with, once known.
+    pub capacity: Option<Capacity>,
 }
 
 impl ControlTotals {

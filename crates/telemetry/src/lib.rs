@@ -23,7 +23,7 @@ mod totals;
 
 pub use access::{AccessLog, AccessWriter, Client, Format, Record, Target};
 pub use catalogue::{Kind, Metric, catalogue};
-pub use control::{ControlSeries, ControlTotals, EndpointReport, EndpointState, ProbeResult};
+pub use control::{Capacity, ControlSeries, ControlTotals, EndpointReport, EndpointState, ProbeResult};
 pub use histogram::HistogramSnapshot;
 pub use method::Method;
 pub use page::CONTENT_TYPE;

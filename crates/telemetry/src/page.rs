@@ -6,7 +6,7 @@
 
 use crate::catalogue as m;
 use crate::catalogue::Metric;
-use crate::control::{EndpointReport, ProbeResult};
+use crate::control::{EndpointState, ProbeResult};
 use crate::histogram::{BOUND_LABELS, HistogramSnapshot, SESSION_BOUND_LABELS};
 use crate::number;
 use crate::process::Process;
@@ -51,28 +51,32 @@ impl Page {
             family.count(&[], u64::from(successful));
         }
         self.family(&m::RELOADED_AT).optional_seconds(control.reloaded_at_micros());
+        let workers = control.capacity.as_ref().map(|capacity| capacity.workers as u64);
+        self.family(&m::WORKERS).optional_count(workers);
     }
 
     fn listeners(&mut self, totals: &Totals) {
-        type Figure = fn(&ListenerTotals) -> u64;
-        let figures: [(&Metric, Figure); 5] = [
-            (&m::CONNECTIONS, |l| l.connections),
-            (&m::CONNECTIONS_OPEN, |l| l.connections_open),
-            (&m::CONNECTIONS_REFUSED, |l| l.refused),
-            (&m::ACCEPT_ERRORS, |l| l.accept_errors),
-            (&m::ACCEPT_PAUSES, |l| l.accept_pauses),
-        ];
-        for (metric, figure) in figures {
-            let mut family = self.family(metric);
-            for listener in &totals.listeners {
-                family.count(&[&listener.listener], figure(listener));
-            }
+        self.of_listeners(totals, &m::CONNECTIONS, |l| l.connections);
+        self.of_listeners(totals, &m::CONNECTIONS_OPEN, |l| l.connections_open);
+        let mut family = self.family(&m::CONNECTIONS_LIMIT);
+        for (listener, limit) in totals.control.capacity.iter().flat_map(|capacity| &capacity.connections) {
+            family.count(&[listener], *limit as u64);
         }
+        self.of_listeners(totals, &m::CONNECTIONS_REFUSED, |l| l.refused);
+        self.of_listeners(totals, &m::ACCEPT_ERRORS, |l| l.accept_errors);
+        self.of_listeners(totals, &m::ACCEPT_PAUSES, |l| l.accept_pauses);
         let mut family = self.family(&m::REJECTIONS);
         for listener in &totals.listeners {
             for (rejection, n) in &listener.rejections {
                 family.count(&[&listener.listener, rejection.word()], *n);
             }
+        }
+    }
+
+    fn of_listeners(&mut self, totals: &Totals, metric: &Metric, figure: fn(&ListenerTotals) -> u64) {
+        let mut family = self.family(metric);
+        for listener in &totals.listeners {
+            family.count(&[&listener.listener], figure(listener));
         }
     }
 
@@ -139,19 +143,11 @@ impl Page {
         for endpoint in &totals.endpoints {
             family.histogram(&[&endpoint.upstream, &endpoint.endpoint], &endpoint.duration);
         }
-        type Figure = fn(&EndpointTotals) -> u64;
-        let figures: [(&Metric, Figure); 4] = [
-            (&m::UPSTREAM_IN_FLIGHT, |e| e.in_flight),
-            (&m::UPSTREAM_CONNECTIONS, |e| e.connections),
-            (&m::UPSTREAM_CONNECTIONS_OPEN, |e| e.connections_open),
-            (&m::UPSTREAM_CONNECT_FAILURES, |e| e.connect_failures),
-        ];
-        for (metric, figure) in figures {
-            let mut family = self.family(metric);
-            for endpoint in &totals.endpoints {
-                family.count(&[&endpoint.upstream, &endpoint.endpoint], figure(endpoint));
-            }
-        }
+        self.of_endpoints(totals, &m::UPSTREAM_IN_FLIGHT, |e| e.in_flight);
+        self.of_reports(totals, &m::UPSTREAM_IN_FLIGHT_LIMIT, |state| state.in_flight_limit.map(u64::from));
+        self.of_endpoints(totals, &m::UPSTREAM_CONNECTIONS, |e| e.connections);
+        self.of_endpoints(totals, &m::UPSTREAM_CONNECTIONS_OPEN, |e| e.connections_open);
+        self.of_endpoints(totals, &m::UPSTREAM_CONNECT_FAILURES, |e| e.connect_failures);
         let mut family = self.family(&m::UPSTREAM_RETRIES);
         for upstream in &totals.upstreams {
             for (reason, n) in upstream.retries {
@@ -160,22 +156,29 @@ impl Page {
         }
     }
 
-    fn endpoint_reports(&mut self, totals: &Totals) {
-        let reports = &totals.control.endpoints;
-        type Figure = fn(&EndpointReport) -> Option<u64>;
-        let figures: [(&Metric, Figure); 3] = [
-            (&m::ENDPOINT_UP, |e| Some(u64::from(e.state?.up))),
-            (&m::ENDPOINT_EJECTED, |e| Some(u64::from(e.state?.ejected))),
-            (&m::ENDPOINT_WEIGHT, |e| Some(u64::from(e.state?.weight))),
-        ];
-        for (metric, figure) in figures {
-            let mut family = self.family(metric);
-            for report in reports {
-                if let Some(n) = figure(report) {
-                    family.count(&[&report.upstream, &report.endpoint], n);
-                }
+    fn of_endpoints(&mut self, totals: &Totals, metric: &Metric, figure: fn(&EndpointTotals) -> u64) {
+        let mut family = self.family(metric);
+        for endpoint in &totals.endpoints {
+            family.count(&[&endpoint.upstream, &endpoint.endpoint], figure(endpoint));
+        }
+    }
+
+    /// Of the endpoints whose state is known, and have that figure.
+    fn of_reports(&mut self, totals: &Totals, metric: &Metric, figure: fn(EndpointState) -> Option<u64>) {
+        let mut family = self.family(metric);
+        for report in &totals.control.endpoints {
+            if let Some(n) = report.state.and_then(figure) {
+                family.count(&[&report.upstream, &report.endpoint], n);
             }
         }
+    }
+
+    fn endpoint_reports(&mut self, totals: &Totals) {
+        let reports = &totals.control.endpoints;
+        self.of_reports(totals, &m::ENDPOINT_UP, |state| Some(state.up.into()));
+        self.of_reports(totals, &m::ENDPOINT_EJECTED, |state| Some(state.ejected.into()));
+        self.of_reports(totals, &m::ENDPOINT_DRAINING, |state| Some(state.draining.into()));
+        self.of_reports(totals, &m::ENDPOINT_WEIGHT, |state| Some(state.weight.into()));
         let probed = || reports.iter().filter_map(|report| Some((report, report.last_probe?)));
         let mut family = self.family(&m::PROBES);
         for (report, _) in probed() {

@@ -46,12 +46,13 @@ sum by (reason) (rate(evenkeel_rejections_total[5m])) > 0
 sum by (listener) (rate(evenkeel_tcp_received_bytes_total[1m]) + rate(evenkeel_tcp_sent_bytes_total[1m]))
 sum by (listener, reason) (rate(evenkeel_tcp_sessions_total{reason!=\"completed\"}[5m])) > 0
 
-# Worth an alert
-evenkeel_endpoint_up == 0
-evenkeel_config_last_reload_successful == 0
-rate(evenkeel_access_log_dropped_total[5m]) > 0
-process_open_fds / process_max_fds > 0.8
+# How full it is: threads, connections, descriptors
+rate(process_cpu_seconds_total[1m]) / evenkeel_workers
+evenkeel_connections_open / evenkeel_connections_limit
+process_open_fds / process_max_fds
 ```
+
+Recording rules, alerts and a Grafana dashboard are in `config/prometheus` and `config/grafana`: [monitoring.md](monitoring.md).
 ";
 
 /// The Markdown.

@@ -155,6 +155,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::EndpointState;
     use crate::method::Method;
     use evenkeel_policy::rejection::Rejection;
     use std::time::Duration;
@@ -237,7 +238,9 @@ mod tests {
         let held = writer.endpoint("app", "held");
         writer.endpoint("app", "unheld").connect_failed();
         writer.endpoint("app", "gone").connect_failed();
-        writer.control().set_endpoint("app", "gone", true, false, 1);
+        let now =
+            EndpointState { up: true, ejected: false, draining: false, weight: 1, in_flight_limit: None };
+        writer.control().set_endpoint("app", "gone", now);
         let endpoints = |telemetry: &Telemetry| {
             telemetry.totals().endpoints.iter().map(|e| e.endpoint.to_string()).collect::<Vec<_>>()
         };

@@ -23,6 +23,7 @@ mod health;
 mod limits;
 mod logs;
 mod metrics;
+mod monitoring;
 mod own_answers;
 mod prometheus;
 mod proxy_status;

@@ -2,14 +2,9 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-use evenkeel_testkit::{Origin, Process, Proxy, RawClient, ReservedPort, TempDir, eventually, reply};
-use serde_json::Value;
-
-/// Where Debian's package puts it; `PATH` may have another.
-const PROMETHEUS: [&str; 2] = ["/usr/bin/prometheus", "prometheus"];
+use evenkeel_testkit::{Origin, Prometheus, Proxy, ReservedPort, reply};
 
 #[test]
 fn prometheus_scrapes_what_happened() {
@@ -24,10 +19,7 @@ fn prometheus_scrapes_what_happened() {
     );
     proxy.wait_for_endpoint(origin.address(), true);
     proxy.wait_for_endpoint(port.address(), false);
-    let Some(prometheus) = Prometheus::start(proxy.admin()) else {
-        eprintln!("prometheus is not installed: nothing was scraped");
-        return;
-    };
+    let Some(prometheus) = Prometheus::scraping(proxy.admin()) else { return };
     let mut client = proxy.client();
     let mut ask = |path: &str, times: usize| {
         for _ in 0..times {
@@ -56,7 +48,7 @@ fn prometheus_scrapes_what_happened() {
     let query = "histogram_quantile(0.9, sum by (le) (evenkeel_request_duration_seconds_bucket))";
     let seconds = prometheus.wait_until(query, |seconds| seconds.is_finite());
     assert!(seconds > 0.0 && seconds < 60.0, "{query} is {seconds}");
-    prometheus.expect_healthy_target();
+    prometheus.expect_healthy_targets();
 }
 
 #[test]
@@ -89,94 +81,4 @@ fn promtool_finds_nothing() {
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.trim().is_empty(), "{said}\n{}", response.text());
-}
-
-/// A Prometheus that scrapes one address every second; ends when dropped.
-struct Prometheus {
-    address: SocketAddr,
-    // In this order: it ends before its directory goes.
-    process: Process,
-    _dir: TempDir,
-}
-
-impl Prometheus {
-    /// Starts it; `None` when it is not installed.
-    fn start(target: SocketAddr) -> Option<Self> {
-        let program = PROMETHEUS.into_iter().find(|program| is_installed(Path::new(program)))?;
-        let dir = TempDir::new();
-        let config = dir.write(
-            "prometheus.yml",
-            &format!(
-                "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n  - job_name: evenkeel\n    static_configs:\n      - targets: [\"{target}\"]\n"
-            ),
-        );
-        let mut command = Command::new(program);
-        command
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
-            .arg("--web.listen-address=127.0.0.1:0");
-        let process = Process::spawn("prometheus", &mut command);
-        let address = process.wait_for_line("where it listens", |line| {
-            let rest = line.split_once("\"Listening on\" address=")?.1;
-            rest.split_whitespace().next()?.parse().ok()
-        });
-        process.wait_for_line("that it is ready", |line| line.contains("Server is ready").then_some(()));
-        Some(Self { address, process, _dir: dir })
-    }
-
-    /// Waits until a query has one result with this value.
-    #[track_caller]
-    fn wait_for(&self, query: &str, value: f64) {
-        self.wait_until(query, |now| now == value);
-    }
-
-    /// Waits until a query has one result that is wanted, and gives it.
-    #[track_caller]
-    fn wait_until(&self, query: &str, wanted: impl Fn(f64) -> bool) -> f64 {
-        eventually(&format!("the wanted value of {query}"), || {
-            let answer = self.ask(&format!("/api/v1/query?query={}", escape(query)));
-            let results = answer["data"]["result"].as_array().map_or(&[][..], Vec::as_slice);
-            let value = match results {
-                [only] => only["value"][1].as_str().and_then(|value| value.parse::<f64>().ok()),
-                _ => None,
-            };
-            match value {
-                Some(value) if wanted(value) => Ok(value),
-                _ => Err(format!("{answer}\n{}", self.process.output())),
-            }
-        })
-    }
-
-    /// Fails the test if it has anything to say against what it scrapes.
-    #[track_caller]
-    fn expect_healthy_target(&self) {
-        let answer = self.ask("/api/v1/targets?state=active");
-        let target = &answer["data"]["activeTargets"][0];
-        assert_eq!((&target["health"], &target["lastError"]), (&"up".into(), &"".into()), "{answer}");
-    }
-
-    #[track_caller]
-    fn ask(&self, path: &str) -> Value {
-        let mut client = RawClient::connect(self.address);
-        let response = client
-            .exchange(format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address));
-        match serde_json::from_slice(&response.body) {
-            Ok(answer) => answer,
-            Err(error) => panic!("{error}:\n{response}"),
-        }
-    }
-}
-
-fn is_installed(program: &Path) -> bool {
-    let version = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    version.is_ok_and(|status| status.success())
-}
-
-/// Percent-encodes all but letters and digits.
-fn escape(query: &str) -> String {
-    let byte = |byte: u8| match byte.is_ascii_alphanumeric() {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    query.bytes().map(byte).collect()
 }

@@ -46,6 +46,7 @@ pub use self::meter::{CacheFigures, CacheMeter};
 pub use self::options::{CacheOptions, CacheUrl, CacheUrlError};
 pub use self::state::{CacheState, CacheStates};
 use self::tally::{Operation, Stored};
+use crate::count::Page;
 use crate::database::items::{self, Item};
 use crate::database::{Answered, Pool, Refusal};
 
@@ -108,7 +109,7 @@ impl Cache {
     }
 
     /// The lines of the metrics page.
-    pub(crate) fn write_metrics(&self, page: &mut String) {
+    pub(crate) fn write_metrics(&self, page: &mut Page) {
         let (breaker, owed) = self.link.figures();
         let gauges = [
             ("breaker_state", "Whether the cache is asked: 0 closed, 1 open, 2 probing.", breaker),

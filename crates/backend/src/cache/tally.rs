@@ -1,10 +1,10 @@
 //! What the cache did, counted: the `toy_backend_cache_*` lines of `/metrics`.
 
-use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fmt::Display;
 use std::time::Duration;
 
 use super::fault::Fault;
+use crate::count::{Counter, Histogram, Page, Time, count};
 
 /// What the cache is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,46 +49,7 @@ pub(super) struct Tally {
     durations: [Histogram; 3],
 }
 
-/// A counter that threads share.
-#[derive(Debug, Default)]
-pub(super) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(super) fn add_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// A sum of durations that threads share: nanoseconds, enough for five hundred years.
-#[derive(Debug, Default)]
-pub(super) struct Time(AtomicU64);
-
-impl Time {
-    pub(super) fn add(&self, more: Duration) {
-        self.0.fetch_add(u64::try_from(more.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    pub(super) fn value(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed))
-    }
-}
-
 type ByFault = [Counter; Fault::ALL.len()];
-
-/// Upper bounds of the duration buckets, in microseconds.
-const BUCKETS: [u64; 9] = [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000];
-
-#[derive(Debug, Default)]
-struct Histogram {
-    /// Not cumulative; what is above the last bound is in the count alone.
-    buckets: [Counter; BUCKETS.len()],
-    count: Counter,
-    sum: Time,
-}
 
 impl Tally {
     pub(super) fn bypass(&self, fault: Fault) {
@@ -110,15 +71,11 @@ impl Tally {
             count(failures, fault as usize);
         }
         let Some(histogram) = self.durations.get(operation as usize) else { return };
-        if let Some(bucket) = BUCKETS.iter().position(|bound| took <= Duration::from_micros(*bound)) {
-            count(&histogram.buckets, bucket);
-        }
-        histogram.count.add_one();
-        histogram.sum.add(took);
+        histogram.add(took);
     }
 
     /// Writes the lines; `gauges` are the current figures: name, help, value.
-    pub(super) fn write(&self, page: &mut String, gauges: &[(&str, &str, u64)]) {
+    pub(super) fn write(&self, page: &mut Page, gauges: &[(&str, &str, u64)]) {
         let counters = [
             ("hits_total", "Reads answered by the cache.", &self.hits),
             ("misses_total", "Reads the cache had no entry for.", &self.misses),
@@ -148,7 +105,7 @@ impl Tally {
         let help = "Time of those database reads, with waiting for a connection.";
         family(page, "database_read_seconds_total", "counter", help);
         let seconds = self.read_time.value().as_secs_f64();
-        let _ = writeln!(page, "toy_backend_cache_database_read_seconds_total {seconds}");
+        line(page, "database_read_seconds_total", "", seconds);
         for (name, help, value) in gauges {
             family(page, name, "gauge", help);
             line(page, name, "", *value);
@@ -176,45 +133,18 @@ impl Tally {
         }
         family(page, "request_duration_seconds", "histogram", "Time the cache took to answer or to fail.");
         for (operation, histogram) in operations.into_iter().zip(&self.durations) {
-            histogram.write(page, operation);
+            let name = "toy_backend_cache_request_duration_seconds";
+            page.histogram(name, &format!("operation=\"{operation}\""), histogram);
         }
     }
 }
 
-impl Histogram {
-    fn write(&self, page: &mut String, operation: &str) {
-        let mut sum = 0;
-        for (bound, bucket) in BUCKETS.iter().zip(&self.buckets) {
-            sum += bucket.value();
-            let labels = format!("operation=\"{operation}\",le=\"{}\"", *bound as f64 / 1e6);
-            line(page, "request_duration_seconds_bucket", &labels, sum);
-        }
-        // A request that is counted while the page is written must not make the buckets decrease.
-        let count = self.count.value().max(sum);
-        let labels = format!("operation=\"{operation}\"");
-        line(page, "request_duration_seconds_bucket", &format!("{labels},le=\"+Inf\""), count);
-        let seconds = self.sum.value().as_secs_f64();
-        let _ = writeln!(page, "toy_backend_cache_request_duration_seconds_sum{{{labels}}} {seconds}");
-        line(page, "request_duration_seconds_count", &labels, count);
-    }
+fn family(page: &mut Page, name: &str, kind: &str, help: &str) {
+    page.family(&format!("toy_backend_cache_{name}"), kind, help);
 }
 
-fn count(counters: &[Counter], place: usize) {
-    if let Some(counter) = counters.get(place) {
-        counter.add_one();
-    }
-}
-
-// Writing to a String cannot fail.
-fn family(page: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = write!(page, "# HELP toy_backend_cache_{name} {help}\n# TYPE toy_backend_cache_{name} {kind}\n");
-}
-
-fn line(page: &mut String, name: &str, labels: &str, value: u64) {
-    let _ = match labels {
-        "" => writeln!(page, "toy_backend_cache_{name} {value}"),
-        _ => writeln!(page, "toy_backend_cache_{name}{{{labels}}} {value}"),
-    };
+fn line(page: &mut Page, name: &str, labels: &str, value: impl Display) {
+    page.line(&format!("toy_backend_cache_{name}"), labels, value);
 }
 
 #[cfg(test)]
@@ -231,8 +161,9 @@ mod tests {
         tally.asked(Operation::Lookup, Duration::from_micros(100), None);
         tally.asked(Operation::Lookup, Duration::from_micros(101), None);
         tally.asked(Operation::Lookup, Duration::from_secs(1), Some(Fault::Timeout));
-        let mut page = String::new();
+        let mut page = Page::new();
         tally.write(&mut page, &[("breaker_state", "State.", 2)]);
+        let page = page.into_text();
         for expected in [
             "hits_total 1",
             "misses_total 0",

@@ -50,8 +50,9 @@ async fn waiting(cache: &Cache, count: usize) {
 }
 
 fn metric(cache: &Cache, line: &str) -> u64 {
-    let mut page = String::new();
+    let mut page = Page::new();
     cache.write_metrics(&mut page);
+    let page = page.into_text();
     let value = page.lines().find_map(|l| l.strip_prefix(&format!("toy_backend_cache_{line} ")));
     value.unwrap_or_else(|| panic!("no {line} in {page}")).parse().unwrap()
 }

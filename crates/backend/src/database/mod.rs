@@ -17,6 +17,7 @@ use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::{oneshot, watch};
 
 use self::queue::{Job, Queue};
+use crate::count::{Counter, Time};
 use crate::latency::Latency;
 use crate::random::Random;
 
@@ -87,6 +88,19 @@ pub(crate) struct Load {
     pub(crate) busy: usize,
     pub(crate) waiting: usize,
     pub(crate) refused: u64,
+    /// How many there are that can be busy, and how many may wait.
+    pub(crate) connections: usize,
+    pub(crate) bound: usize,
+}
+
+/// What queries took together since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    pub(crate) queries: u64,
+    /// For a connection.
+    pub(crate) waited: Duration,
+    /// With one.
+    pub(crate) worked: Duration,
 }
 
 struct Shared {
@@ -96,6 +110,9 @@ struct Shared {
     memory: Option<RwLock<()>>,
     latency: Latency,
     random: Random,
+    queries: Counter,
+    waited: Time,
+    worked: Time,
 }
 
 impl Pool {
@@ -109,6 +126,9 @@ impl Pool {
             memory,
             latency: settings.latency,
             random: Random::new(settings.seed),
+            queries: Counter::default(),
+            waited: Time::default(),
+            worked: Time::default(),
         });
         let (tell, state) = watch::channel(State::Filling);
         // From here on dropping the pool ends the threads, also when one of them cannot be started.
@@ -141,7 +161,19 @@ impl Pool {
 
     pub(crate) fn load(&self) -> Load {
         let (busy, waiting) = self.shared.queue.load();
-        Load { busy, waiting, refused: self.refused.load(Ordering::Relaxed) }
+        Load {
+            busy,
+            waiting,
+            refused: self.refused.load(Ordering::Relaxed),
+            connections: self.interrupts.len(),
+            bound: self.bound,
+        }
+    }
+
+    /// What queries took that are over.
+    pub(crate) fn spent(&self) -> Spent {
+        let Shared { queries, waited, worked, .. } = &*self.shared;
+        Spent { queries: queries.value(), waited: waited.value(), worked: worked.value() }
     }
 
     /// Runs a query that changes nothing.
@@ -249,6 +281,9 @@ where
         };
         self.shared.queue.pause(way);
         let (waited, worked) = (started - self.asked, started.elapsed());
+        self.shared.queries.add_one();
+        self.shared.waited.add(waited);
+        self.shared.worked.add(worked);
         self.result = Some(found.map(|found| Answered { found, waited, worked }));
     }
 

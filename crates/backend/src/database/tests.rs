@@ -156,13 +156,17 @@ async fn waiters_are_served_in_order_and_their_number_is_bounded() {
             tokio::task::yield_now().await;
         }
     }
-    assert_eq!(pool.load(), Load { busy: 1, waiting: 3, refused: 0 });
+    assert_eq!(pool.load(), Load { busy: 1, waiting: 3, refused: 0, connections: 1, bound: 3 });
     let refusal = pool.read(count).await.unwrap_err();
     assert!(refusal.to_string().contains("3 requests wait"), "{refusal}");
     assert_eq!(pool.load().refused, 1);
     drop(hold);
+    let before = pool.spent().queries;
     let waits = tasks.join_all().await;
     assert!(waits.iter().all(|wait| !wait.is_zero()));
+    let spent = pool.spent();
+    assert!(spent.queries >= before + 2 && spent.waited >= waits.iter().sum(), "{spent:?}");
+    assert!(!spent.worked.is_zero());
     assert_eq!(order.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
 }
 

@@ -4,6 +4,7 @@ mod control;
 mod echo;
 mod identity;
 mod items;
+mod metrics;
 mod payload;
 
 use std::net::SocketAddr;
@@ -23,7 +24,7 @@ pub(crate) fn answer(app: &Arc<App>, peer: SocketAddr, request: Request<Incoming
     match (first, rest) {
         ("", None) => reading(&request, || identity::root(app, &request)),
         ("healthz", None) => reading(&request, || identity::healthz(app)),
-        ("metrics", None) => reading(&request, || identity::metrics(app)),
+        ("metrics", None) => reading(&request, || metrics::metrics(app)),
         ("bytes", Some(length)) => reading(&request, || payload::bytes(length)),
         ("status", Some(code)) => payload::status(code).into(),
         ("stream", None) => reading(&request, || payload::stream(request.uri().query())),

@@ -1,10 +1,13 @@
 //! Capacity, latency, start-up: what makes a backend slow without being ill.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use bytes::Bytes;
 use evenkeel_backend::{Options, Server};
 use http::{Request, StatusCode};
 
-use crate::client::{Client, get, until_metric};
+use crate::client::{Client, get, post, until_metric};
 use crate::running::{options, start};
 
 #[tokio::test]
@@ -48,6 +51,77 @@ async fn latency_is_added_to_work_but_not_to_health() {
 
     let server = start(Options { latency: "uniform:1ms-2ms".parse().unwrap(), ..options() }).await;
     assert_eq!(get(server.address, "/").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_used_and_what_became_of_requests_is_told() {
+    let options = Options { capacity: Some(2), database_pool: 3, database_queue: 9, threads: 2, ..options() };
+    let server = start(options).await;
+    let mut client = Client::connect(server.address).await;
+    for (path, status) in [("/items/1", 200), ("/items/2", 200), ("/items/0", 404), ("/status/503", 503)] {
+        assert_eq!(client.get(path).await.status, status, "{path}");
+    }
+    // Its answer has begun, and it is under way until its last byte.
+    let mut slow = Client::connect(server.address).await;
+    let endless = Request::get("/stream?n=2&ms=600000").body(Bytes::new()).unwrap();
+    let streaming = slow.open(endless).await.unwrap();
+    for (metric, value) in [
+        ("requests_total", 5),
+        ("answers_total{code=\"200\"}", 2),
+        ("answers_total{code=\"404\"}", 1),
+        ("answers_total{code=\"503\"}", 1),
+        ("request_duration_seconds_count", 4),
+        ("in_flight", 1),
+        ("capacity_limit", 2),
+        ("capacity_in_use", 1),
+        ("threads", 2),
+        ("database_connections", 3),
+        ("database_busy", 0),
+        ("database_queue_limit", 9),
+        ("database_queries_total", 3),
+    ] {
+        until_metric(server.address, metric, value).await;
+    }
+    drop((streaming, slow));
+    until_metric(server.address, "in_flight", 0).await;
+    until_metric(server.address, "answers_total{code=\"200\"}", 3).await;
+    until_metric(server.address, "capacity_in_use", 0).await;
+    let page = client.get("/metrics").await.text().to_owned();
+    let value = |name: &str| {
+        let found = page.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        found.unwrap_or_else(|| panic!("no {name} in {page}")).parse::<f64>().unwrap()
+    };
+    assert!(value("toy_backend_database_work_seconds_total") > 0.0);
+    assert!(value("toy_backend_database_wait_seconds_total") > 0.0);
+    assert!(value("process_cpu_seconds_total") >= 0.0);
+    assert_eq!(value("toy_backend_capacity_wait_seconds_total"), 0.0);
+}
+
+#[tokio::test]
+async fn one_that_is_never_answered_counts_as_such() {
+    let server = start(options()).await;
+    assert_eq!(post(server.address, "/chaos?mode=hang").await.status, StatusCode::OK);
+    let hung = tokio::spawn(get(server.address, "/"));
+    until_metric(server.address, "in_flight", 1).await;
+    hung.abort();
+    until_metric(server.address, "answers_total{code=\"000\"}", 1).await;
+    until_metric(server.address, "in_flight", 0).await;
+}
+
+/// The linter of Prometheus, where it is installed.
+#[tokio::test]
+async fn promtool_finds_nothing() {
+    let server = start(options()).await;
+    let page = get(server.address, "/metrics").await.body;
+    let mut linter = Command::new("promtool");
+    linter.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut linter) = linter.spawn() else {
+        eprintln!("promtool is not installed: nothing was checked");
+        return;
+    };
+    linter.stdin.take().unwrap().write_all(&page).unwrap();
+    let output = linter.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty() && output.stdout.is_empty(), "{output:?}");
 }
 
 #[tokio::test]

@@ -3,9 +3,13 @@
 //! still waited (Tene's coordinated omission).
 //!
 //! A [`Plan`] says what is sent when; a [`Load`] sends it, on threads of its own; its [`Record`] can be asked for any
-//! span of time, by when requests were due.
+//! span of time, by when requests were due. A [`Meter`] reads it while it runs, and an [`Exporter`] shows that to
+//! Prometheus.
 
 mod client;
+mod exporter;
+mod exposition;
+mod meter;
 mod record;
 mod requests;
 mod run;
@@ -13,8 +17,10 @@ mod schedule;
 mod tally;
 mod target;
 
+pub use exporter::{Exporter, Exporting};
+pub use meter::Meter;
 pub use record::{Failure, Record, Slice, Summary};
-pub use requests::{Get, Items, Mix, Requests};
+pub use requests::{Below, Get, Items, Mix, Requests};
 pub use run::Load;
 pub use tally::Totals;
 

@@ -25,6 +25,15 @@ pub struct Items {
     pub rows: u32,
 }
 
+/// What others ask, below a path: `/shop` before each of theirs.
+#[derive(Clone)]
+pub struct Below {
+    /// Without a slash at its end.
+    pub path: String,
+    /// Those that are asked below it.
+    pub requests: Arc<dyn Requests>,
+}
+
 /// One of several, by weight: those of weight 3 are asked three times as often as those of weight 1. Which one is
 /// drawn by chance.
 #[derive(Clone)]
@@ -39,6 +48,16 @@ impl Requests for Get {
 impl Requests for Items {
     fn request(&self, _number: u64, chance: f64) -> Request<Bytes> {
         get(&format!("/items/{}", popular(chance, self.rows)))
+    }
+}
+
+impl Requests for Below {
+    fn request(&self, number: u64, chance: f64) -> Request<Bytes> {
+        let mut request = self.requests.request(number, chance);
+        if let Ok(uri) = format!("{}{}", self.path, request.uri()).parse() {
+            *request.uri_mut() = uri;
+        }
+        request
     }
 }
 
@@ -57,6 +76,12 @@ impl Requests for Mix {
         }
         // Rounding may leave the very end to nobody.
         last.map_or_else(|| get("/"), |requests| requests.request(number, chance))
+    }
+}
+
+impl fmt::Debug for Below {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Below").field(&self.path).finish()
     }
 }
 
@@ -112,5 +137,7 @@ mod tests {
         assert_eq!((paths[750].as_str(), paths[999].len()), ("/items/1", "/items/972".len()));
         assert!(!paths.contains(&"/never".to_owned()));
         assert_eq!(Mix(Vec::new()).request(0, 0.3).uri(), "/");
+        let below = Below { path: "/shop".to_owned(), requests: Arc::new(mix) };
+        assert_eq!(below.request(0, 0.1).uri(), "/shop/a?b=c");
     }
 }

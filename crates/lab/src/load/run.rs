@@ -16,7 +16,7 @@ use crate::load::client::{self, Trouble};
 use crate::load::schedule::{self, Schedule};
 use crate::load::tally::Tally;
 use crate::load::target::Target;
-use crate::load::{Plan, Record, Totals};
+use crate::load::{Meter, Plan, Record, Totals};
 
 /// Makes the chance of requests another one than that of arrivals.
 const OTHER: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -28,6 +28,7 @@ const LOOK: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub struct Load {
     tally: Arc<Tally>,
+    meter: Meter,
     /// Dropped, it ends the pace.
     pace: Option<std_mpsc::Sender<()>>,
     /// Dropped without a word, it ends what is under way.
@@ -73,6 +74,7 @@ impl Load {
         let is_over = Arc::new(AtomicBool::new(false));
         let mut load = Self {
             tally: Arc::clone(&tally),
+            meter: Meter::new(Arc::clone(&tally), &plan),
             pace: Some(pace),
             patience: Some(patience),
             is_over: Arc::clone(&is_over),
@@ -112,6 +114,11 @@ impl Load {
     /// What it saw until now, without when.
     pub fn totals(&self) -> Totals {
         self.tally.totals()
+    }
+
+    /// What reads it from elsewhere.
+    pub fn meter(&self) -> Meter {
+        self.meter.clone()
     }
 
     /// Frees the memory of what was due earlier, counted from the beginning: later records begin there. Totals stay.

@@ -66,6 +66,16 @@ pub(super) fn length(steps: &[Step]) -> Duration {
     steps.iter().fold(Duration::ZERO, |sum, step| sum.saturating_add(step.time))
 }
 
+/// The rate asked for that long after the beginning, in requests per second; 0 after the last step.
+pub(super) fn rate_at(steps: &[Step], time: Duration) -> f64 {
+    let mut end = Duration::ZERO;
+    let current = steps.iter().find(|step| {
+        end = end.saturating_add(step.time);
+        time < end
+    });
+    current.map_or(0.0, |step| step.rate)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +92,8 @@ mod tests {
             .collect();
         assert_eq!(times, [0, 100, 200, 1000, 1250]);
         assert_eq!(length(&steps), Duration::from_millis(1500));
+        let rates = [0, 299, 300, 999, 1000, 1500].map(|ms| rate_at(&steps, Duration::from_millis(ms)));
+        assert_eq!(rates, [10.0, 10.0, 0.0, 0.0, 4.0, 0.0]);
     }
 
     #[test]

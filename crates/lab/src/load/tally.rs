@@ -109,6 +109,11 @@ impl Tally {
         self.counts().end = Some(length);
     }
 
+    /// Whether no more requests become due.
+    pub(super) fn is_over(&self) -> bool {
+        self.counts().end.is_some()
+    }
+
     /// Keeps no slices of what was due earlier.
     pub(super) fn forget_before(&self, time: Duration) {
         let mut counts = self.counts();

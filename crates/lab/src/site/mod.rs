@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 pub use ask::{Answer, ask};
 pub use metrics::Metrics;
 pub use part::Part;
+pub(crate) use part::ticks;
 
 use crate::scratch::Scratch;
 

@@ -219,7 +219,7 @@ fn said(log: &Path, marker: &str) -> Option<SocketAddr> {
 
 /// Fields 14 and 15 of proc(5)'s stat; the second is a name in parentheses that may have any character. Linux counts in
 /// hundredths of a second on every machine (`USER_HZ`).
-pub(super) fn ticks(stat: &str) -> Option<Duration> {
+pub(crate) fn ticks(stat: &str) -> Option<Duration> {
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
     Some(Duration::from_millis((number(11)? + number(12)?) * 10))

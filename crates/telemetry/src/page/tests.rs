@@ -1,7 +1,7 @@
 //! The page as a whole: its exact text, its agreement with the catalogue, and what promtool says of it.
 
 use super::*;
-use crate::{Method, RetryReason, Telemetry, Writer, catalogue};
+use crate::{Capacity, Method, RetryReason, Telemetry, Writer, catalogue};
 use evenkeel_policy::rejection::Rejection;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -57,7 +57,10 @@ fn sample() -> (Arc<Telemetry>, [Writer; 2]) {
     control.build_info("0.1.0", "abc\\1\"2\n3");
     control.config_reload(true, SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_225_600_500));
     control.config_reload(false, SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_700));
-    control.set_endpoint("app", "127.0.0.1:9001", true, false, 3);
+    let now =
+        EndpointState { up: true, ejected: false, draining: false, weight: 3, in_flight_limit: Some(100) };
+    control.set_endpoint("app", "127.0.0.1:9001", now);
+    control.set_capacity(Capacity { workers: 2, connections: vec![("web".to_owned(), 20_000)] });
     control.probe("app", "127.0.0.1:9001", crate::ProbeResult::Success, Duration::from_micros(1_500));
     control.probe("app", "127.0.0.1:9001", crate::ProbeResult::Timeout, Duration::from_secs(1));
     (telemetry, [one, two])
