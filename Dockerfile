@@ -5,14 +5,15 @@
 ARG RUST=1.95
 FROM rust:${RUST}-bookworm AS rust
 
-# The manifests with empty sources: what the next stage starts from changes only when a dependency does.
+# The manifests with empty sources, kept only where cargo wants a file: what the next stage starts from changes only when
+# a dependency does.
 FROM rust AS manifests
 WORKDIR /src
 COPY . .
-RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock -delete \
- && for member in crates/* tests; do \
-      mkdir -p "$member/src" && : > "$member/src/lib.rs" && echo 'fn main() {}' > "$member/src/main.rs"; \
-    done
+RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock \
+      ! -path '*/src/lib.rs' ! -path '*/src/main.rs' ! -path '*/benches/*.rs' -delete \
+ && find . -type f -name '*.rs' -exec sh -c 'for file; do case "$file" in \
+      */lib.rs) : > "$file" ;; *) echo "fn main() { }" > "$file" ;; esac; done' stub {} +
 
 FROM rust AS build
 ARG PROFILE=release
@@ -21,8 +22,7 @@ ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_INCREMENTAL=0
 WORKDIR /src
 COPY --from=manifests /src .
 RUN cargo build --locked --profile "$PROFILE" --target "$(rustc -vV | sed -n 's/^host: //p')" \
-      -p evenkeel -p evenkeel-backend -p evenkeel-kv \
- && find crates tests -name '*.rs' -delete
+      -p evenkeel -p evenkeel-backend -p evenkeel-kv
 COPY . .
 # Cargo goes by times, and those of the sources are older than what was just built.
 RUN find crates tests -name '*.rs' -exec touch {} + \
