@@ -10,19 +10,21 @@ use evenkeel_testkit::{Metrics, RawClient, ReservedPort, Response, eventually};
 use super::compose::Compose;
 use super::{path, text};
 
-/// Our image for the test, so that an image that somebody uses is left alone.
-pub(super) const IMAGE: &str = "evenkeel-test";
+/// The name of the image that is built: an image that somebody uses is left alone.
+const IMAGE: &str = "evenkeel-test";
 
 /// The running containers.
 pub(super) struct Cluster {
     compose: Vec<&'static str>,
+    image: String,
     project: String,
     /// By variable of the compose file.
     ports: Vec<(String, SocketAddr)>,
 }
 
 impl Cluster {
-    /// Builds the image and starts everything whose image there is; `None`, and a word about it, where it cannot.
+    /// Builds the image, unless `EVENKEEL_CLUSTER_IMAGE` names one that is there, and starts everything whose image there
+    /// is; `None`, and a word about it, where it cannot.
     pub(super) fn start() -> Option<Self> {
         if std::env::var_os("EVENKEEL_CLUSTER").is_none_or(|wanted| wanted != "1") {
             eprintln!("skipped: takes minutes; EVENKEEL_CLUSTER=1 runs it on the Docker engine that is here");
@@ -41,7 +43,8 @@ impl Cluster {
             return None;
         };
         let file = Compose::read();
-        let missing = missing_images(&file);
+        let ready_made = std::env::var("EVENKEEL_CLUSTER_IMAGE").ok();
+        let missing = missing_images(&file, ready_made.is_none());
         let services: Vec<_> = file.services.keys().map(String::as_str).collect();
         let services: Vec<_> = services
             .into_iter()
@@ -56,14 +59,25 @@ impl Cluster {
         let ports = reserved.iter().map(|(name, port)| (name.clone(), port.address())).collect();
         drop(reserved);
         let project = format!("evenkeel-test-{}", std::process::id());
-        let cluster = Self { compose: compose.to_vec(), project, ports };
-        let began = Instant::now();
-        cluster.run(&["build", "proxy-1"]);
-        eprintln!("built in {:.0?}", began.elapsed());
+        let image = ready_made.clone().unwrap_or_else(|| IMAGE.to_owned());
+        let cluster = Self { compose: compose.to_vec(), image, project, ports };
+        if ready_made.is_none() {
+            let began = Instant::now();
+            cluster.run(&["build", "proxy-1"]);
+            eprintln!("built in {:.0?}", began.elapsed());
+        }
+        let size =
+            run(Command::new("docker").args(["image", "inspect", "--format={{.Size}}", &cluster.image]));
+        eprintln!("{}: {} bytes", cluster.image, size.unwrap().trim());
         let began = Instant::now();
         cluster.run(&[&["up", "-d", "--no-build"][..], &services].concat());
         eprintln!("started in {:.0?}: {}", began.elapsed(), services.join(", "));
         Some(cluster)
+    }
+
+    /// The image of the services that are ours.
+    pub(super) fn image(&self) -> &str {
+        &self.image
     }
 
     /// Whether this service was started.
@@ -142,7 +156,12 @@ impl Cluster {
             command.env(name, address.port().to_string());
         }
         // The classic builder is in every engine; a debug build takes a fraction of the time.
-        command.envs([("IMAGE", IMAGE), ("PROFILE", "dev"), ("BIND", "127.0.0.1"), ("ROWS", "2000")]);
+        command.envs([
+            ("IMAGE", self.image.as_str()),
+            ("PROFILE", "dev"),
+            ("BIND", "127.0.0.1"),
+            ("ROWS", "2000"),
+        ]);
         command.envs([("DOCKER_BUILDKIT", "0"), ("COMPOSE_DOCKER_CLI_BUILD", "0")]);
         command
     }
@@ -162,13 +181,13 @@ impl Drop for Cluster {
 }
 
 /// The services whose image is neither here nor can be pulled or made.
-fn missing_images(file: &Compose) -> Vec<String> {
+fn missing_images(file: &Compose, is_built: bool) -> Vec<String> {
     let rust = text("Dockerfile");
     let rust = rust.lines().find_map(|line| line.strip_prefix("ARG RUST=")).expect("a version of Rust");
     let rust = format!("rust:{rust}-bookworm");
-    let images = || file.others().chain([("the build", rust.as_str())]);
+    let images = || file.others().chain(is_built.then_some(("the build", rust.as_str())));
     let is_there = |image: &str| run(Command::new("docker").args(["image", "inspect", image])).is_ok();
-    // A short patience: without a network that is what a pull takes to fail.
+    // Where there is no network, a pull may wait for an answer for ever.
     let can_be_pulled =
         |image: &str| run(Command::new("timeout").args(["300", "docker", "pull", "--quiet", image])).is_ok();
     let absent: Vec<_> = images().filter(|(_, image)| !is_there(image) && !can_be_pulled(image)).collect();

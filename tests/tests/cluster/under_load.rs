@@ -6,7 +6,7 @@ use std::process::Command;
 use evenkeel_testkit::{Metrics, Process, RawClient, binary, eventually};
 use serde_json::Value;
 
-use super::engine::{Cluster, IMAGE};
+use super::engine::Cluster;
 
 const PROXIES: [&str; 2] = ["ADMIN_1_PORT", "ADMIN_2_PORT"];
 const TOYS: [&str; 4] = ["toy-1", "toy-2", "toy-3", "toy-4"];
@@ -82,7 +82,7 @@ fn clients_see_nothing_of_a_backend_a_proxy_and_a_cache_that_are_killed() {
             cluster
                 .inspect(service, "{{.HostConfig.ReadonlyRootfs}} {{.Config.User}} {{.Config.Image}}")
                 .trim(),
-            format!("true 65532:65532 {IMAGE}"),
+            format!("true 65532:65532 {}", cluster.image()),
             "{service}"
         );
     }
