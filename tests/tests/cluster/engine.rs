@@ -146,7 +146,7 @@ impl Cluster {
     }
 
     fn container(&self, service: &str) -> String {
-        run(&mut self.command(&["ps", "-q", service])).unwrap_or_default().trim().to_owned()
+        run(&mut self.command(&["ps", "--all", "-q", service])).unwrap_or_default().trim().to_owned()
     }
 
     fn command(&self, words: &[&str]) -> Command {

@@ -90,6 +90,13 @@ fn clients_see_nothing_of_a_backend_a_proxy_and_a_cache_that_are_killed() {
         cluster.wait_for_endpoint(&PROXIES, &format!("{toy}:9001"), true);
     }
     wait_for_cache(&cluster, &["hit", "miss"]);
+    for endpoint in ["cache:6380", "cache-replica:6380"] {
+        cluster.wait_for_endpoint(&PROXIES, endpoint, true);
+    }
+    // Through the proxy to the cache, and from there to its replica.
+    let mut writer = RawClient::connect(cluster.address("CACHE_PORT"));
+    writer.send("SET greeting hello\r\nWAIT 1 20000\r\n");
+    assert_eq!(String::from_utf8_lossy(&writer.read_exactly(9)), "+OK\r\n:1\r\n");
     let clients = Clients::start(&cluster);
 
     // A backend dies, and comes back, perhaps at another address.
@@ -111,6 +118,9 @@ fn clients_see_nothing_of_a_backend_a_proxy_and_a_cache_that_are_killed() {
     wait_for_cache(&cluster, &["bypass"]);
     cluster.wait_for_endpoint(&PROXIES, "cache:6380", false);
     cluster.wait_for_endpoint(&PROXIES, "cache-replica:6380", true);
+    let mut reader = RawClient::connect(cluster.address("CACHE_PORT"));
+    reader.send("GET greeting\r\n");
+    assert_eq!(String::from_utf8_lossy(&reader.read_exactly(11)), "$5\r\nhello\r\n");
     clients.go_on("the cache was killed");
     cluster.run(&["start", "cache"]);
     cluster.wait_for_endpoint(&PROXIES, "cache:6380", true);
