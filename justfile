@@ -25,6 +25,14 @@ instructions *ARGUMENTS:
 demo *ARGUMENTS:
     cargo run --release -- demo {{ARGUMENTS}}
 
+# The cluster in containers, with Prometheus and Grafana (`just cluster -d`); docs/cluster.md says what to look at
+cluster *ARGUMENTS:
+    docker-compose up --build {{ARGUMENTS}}
+
+# The cluster built, started and broken under load, where there is a Docker engine
+test-cluster:
+    EVENKEEL_CLUSTER=1 cargo test -p evenkeel-tests --test cluster --locked -- --nocapture
+
 # Formats everything
 fmt:
     cargo fmt --all

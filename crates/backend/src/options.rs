@@ -15,7 +15,7 @@ pub struct Options {
     #[arg(long, value_name = "ADDR", value_parser = parse_listen, default_value_t = Options::default().listen)]
     pub listen: SocketAddr,
     /// Name this backend answers with: visible ASCII, no spaces
-    #[arg(long, value_parser = parse_name, default_value_t = Options::default().name)]
+    #[arg(long, env = "TOY_BACKEND_NAME", value_parser = parse_name, default_value_t = Options::default().name)]
     pub name: String,
     /// Threads that serve connections
     #[arg(long, value_name = "N", value_parser = parse_positive, default_value_t = Options::default().threads)]
