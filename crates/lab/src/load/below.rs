@@ -13,7 +13,7 @@ use crate::load::Requests;
 pub struct Below {
     /// Without a slash at its end.
     pub path: String,
-    /// Those that are asked below it. They are not told of answers.
+    /// Those that are asked below it.
     pub requests: Arc<dyn Requests>,
 }
 

@@ -108,11 +108,12 @@ impl Cluster {
         self.targets.iter().flat_map(|(_, targets)| targets).map(page).collect()
     }
 
-    /// A Prometheus with our files, these targets, and no patience.
+    /// A Prometheus with our files, these targets, and little patience.
     pub(super) fn prometheus(&self) -> Option<Prometheus> {
         let mut config = text("config/prometheus/prometheus.yml");
+        // Not less, so that a busy machine keeps them.
         for key in ["scrape_interval", "scrape_timeout", "evaluation_interval"] {
-            config = with_line(&config, &format!("{key}: "), |_| format!("{key}: 200ms"));
+            config = with_line(&config, &format!("{key}: "), |_| format!("{key}: 1s"));
         }
         for (job, targets) in &self.targets {
             let (before, after) = config.split_once(&format!("job_name: {job}\n")).unwrap();

@@ -36,17 +36,17 @@ impl Dashboard {
         .collect()
     }
 
-    /// What panels and annotations ask, with all variables at "All".
+    /// What annotations and panels ask, with all variables at "All". Annotations come first: they show moments.
     pub(super) fn queries(&self) -> Vec<Query> {
         let mut queries = Vec::new();
-        for panel in self.panels() {
-            for target in list(&panel["targets"]) {
-                queries.push((panel["title"].as_str().unwrap(), target["expr"].as_str().unwrap()));
-            }
-        }
         for annotation in list(&self.0["annotations"]["list"]) {
             if let Some(expression) = annotation["expr"].as_str() {
                 queries.push((annotation["name"].as_str().unwrap(), expression));
+            }
+        }
+        for panel in self.panels() {
+            for target in list(&panel["targets"]) {
+                queries.push((panel["title"].as_str().unwrap(), target["expr"].as_str().unwrap()));
             }
         }
         assert!(queries.len() > 90, "{}", queries.len());
