@@ -161,6 +161,7 @@ impl Cluster {
             ("PROFILE", "dev"),
             ("BIND", "127.0.0.1"),
             ("ROWS", "2000"),
+            ("LOAD_RATE", "10"),
         ]);
         command.envs([("DOCKER_BUILDKIT", "0"), ("COMPOSE_DOCKER_CLI_BUILD", "0")]);
         command
