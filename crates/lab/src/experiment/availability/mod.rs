@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use self::failure::{BACKLOG, Failure};
+use self::failure::{BACKLOG, Failing, Failure};
 use super::{Progress, Setting};
 use crate::load::{Arrivals, Get, Load, Plan, Record, Step, Summary};
 use crate::report::{Circumstances, Report};
@@ -89,7 +89,7 @@ pub(super) fn run(site: &Site, setting: &Setting, progress: &mut dyn Progress) -
         progress.say(&format!("{} of one server, alone and of three", failure.name()));
         let before = retries(&proxy)?;
         let at = Instant::now();
-        let failing = (failure.begin(&mut alone)?, failure.begin(&mut first)?);
+        let failing = both(failure, &mut alone, &mut first)?;
         let known = until(&proxy, &first, false, at, lasts);
         thread::sleep((at + lasts).saturating_duration_since(Instant::now()));
         failing.0.end(&mut alone)?;
@@ -119,6 +119,16 @@ pub(super) fn run(site: &Site, setting: &Setting, progress: &mut dyn Progress) -
         })
         .collect();
     Ok(tell::report(&seen, &without, &with, begun.finish()))
+}
+
+/// Begins a failure of both at the same moment: a black hole takes its time.
+fn both(failure: Failure, one: &mut Part, other: &mut Part) -> io::Result<(Failing, Failing)> {
+    thread::scope(|scope| {
+        let one = scope.spawn(|| failure.begin(one));
+        let other = failure.begin(other)?;
+        let one = one.join().map_err(|_| io::Error::other("the thread that begins a failure panicked"))?;
+        Ok((one?, other))
+    })
 }
 
 /// Attempts that were made again, by reason.

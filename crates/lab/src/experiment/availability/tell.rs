@@ -98,9 +98,10 @@ pub(super) fn report(seen: &[Seen], without: &Record, with: &Record, circumstanc
                 it.p99.map_or(f64::NAN, |p99| p99.as_secs_f64() * 1e3)
             })),
             Block::Table(errors(without, with)),
+            Block::Text { text: late(without.lag.max(with.lag)) },
         ],
         circumstances,
-        data: data(seen, &alone, &behind),
+        data: data(seen, (without, &alone), (with, &behind)),
     }
 }
 
@@ -171,6 +172,16 @@ fn kinds<'a>(of: impl Iterator<Item = (&'a str, u64)>) -> String {
     if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") }
 }
 
+/// Whether the load itself kept its pace: where it did not, what is seen is this machine's doing.
+fn late(lag: Duration) -> String {
+    let judgement = match lag {
+        lag if lag < TIMEOUT / 10 => "which is nothing that clients would notice",
+        lag if lag < TIMEOUT => "which is in the latencies and is this machine's doing",
+        _ => "longer than a client waits: some of the failures may be this machine's doing",
+    };
+    format!("The load itself was late by {} at most, {judgement}.", duration(Some(lag)))
+}
+
 /// The first few failures of each, in full.
 fn errors(without: &Record, with: &Record) -> Table {
     let rows = |name: &'static str, record: &Record, most: usize| -> Vec<Vec<String>> {
@@ -226,7 +237,7 @@ fn plot(
     }
 }
 
-fn data(seen: &[Seen], alone: &Summary, behind: &Summary) -> serde_json::Value {
+fn data(seen: &[Seen], alone: (&Record, &Summary), behind: (&Record, &Summary)) -> serde_json::Value {
     let figures = |it: &Summary| {
         json!({
             "ok": it.ok, "failed": it.failed, "availability": it.availability(),
@@ -240,7 +251,10 @@ fn data(seen: &[Seen], alone: &Summary, behind: &Summary) -> serde_json::Value {
             "alone": figures(&seen.alone), "behind": figures(&seen.behind),
         })
     });
-    json!({ "alone": figures(alone), "behind": figures(behind), "failures": failures.collect::<Vec<_>>() })
+    json!({
+        "alone": figures(alone.1), "behind": figures(behind.1), "failures": failures.collect::<Vec<_>>(),
+        "lag_seconds": alone.0.lag.max(behind.0.lag).as_secs_f64(),
+    })
 }
 
 #[cfg(test)]

@@ -52,10 +52,10 @@ impl Limit {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Backends => "backends",
-            Self::Machine => "the machine's cores",
-            Self::Load => "the load's core",
-            Self::Proxy => "the proxy's workers",
-            Self::Unknown => "nothing that was full",
+            Self::Machine => "machine",
+            Self::Load => "load",
+            Self::Proxy => "proxy",
+            Self::Unknown => "not seen",
         }
     }
 }

@@ -248,11 +248,16 @@ fn verdict(steady: &Curve) -> String {
     let last = steady.points.last();
     let calm = last.and_then(|it| it.calm.as_ref());
     format!(
-        "{} backends of the same capacity served {} requests/s behind Evenkeel: {} of proportional with the most of them; at {CALM} \
+        "{} backends of the same capacity served {} requests/s behind Evenkeel: {} of proportional with the most of them{}; at {CALM} \
          of that load p99 was {} for a service of {}.",
         list(steady.points.iter().map(|it| it.backends.to_string()).collect()),
         list(steady.points.iter().map(|it| count(it.window.rate.round() as u64)).collect()),
         last.map_or_else(|| "-".to_owned(), |it| share(steady.efficiency(it))),
+        match last.map(|it| limit(steady, it)) {
+            None | Some(Limit::Backends) => String::new(),
+            Some(Limit::Unknown) => ", and no part was seen full".to_owned(),
+            Some(other) => format!(", held back by the {}", other.name()),
+        },
         duration(calm.and_then(|it| it.p99)),
         duration(Some(steady.kind.service)),
     )
