@@ -4,7 +4,10 @@
 
 use std::process::{Command, Output, Stdio};
 use std::sync::{PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
 
+use evenkeel_lab::site::Processors;
 use serde_json::Value;
 
 /// Who needs a processor wants it alone; the others sleep most of the time.
@@ -34,6 +37,17 @@ fn is_disturbed(report: &Value) -> bool {
     share > 0.9 && evidence["ours"].as_f64().unwrap() < 0.7 * used
 }
 
+/// Waits until a third of the machine has been idle for a moment, for a minute at most.
+fn until_calm() {
+    for _ in 0..120 {
+        let before = Processors::now("").unwrap();
+        thread::sleep(Duration::from_millis(500));
+        if Processors::now("").unwrap().since(&before).machine < 0.67 {
+            return;
+        }
+    }
+}
+
 /// Finds it, in as many runs as it takes until the machine is left alone, three at most; and that it is no guess.
 fn found(plant: &str, cause: &str) -> Value {
     for run in 1..=3 {
@@ -42,6 +56,7 @@ fn found(plant: &str, cause: &str) -> Value {
         assert!(data["steps"].is_array(), "{output:?}");
         let is_found = data["finding"]["cause"] == cause && data["held_at"].is_number();
         if !is_found && run < 3 && is_disturbed(&report) {
+            until_calm();
             continue;
         }
         let finding = &data["finding"];
@@ -61,10 +76,7 @@ fn found(plant: &str, cause: &str) -> Value {
 fn a_small_database_pool_is_found_and_whose_it_is() {
     let _shared = PROCESSOR.read().unwrap_or_else(PoisonError::into_inner);
     let finding = found("small-pool", "database_pool");
-    assert_eq!(
-        (&finding["cause"], &finding["parts"]),
-        (&"database_pool".into(), &serde_json::json!(["toy-2"]))
-    );
+    assert_eq!(finding["parts"], serde_json::json!(["toy-2"]));
     assert!(finding["queue"].as_f64() > finding["queue_before"].as_f64(), "{finding:#}");
 }
 
@@ -72,10 +84,7 @@ fn a_small_database_pool_is_found_and_whose_it_is() {
 fn a_slow_backend_is_found_and_which_one() {
     let _shared = PROCESSOR.read().unwrap_or_else(PoisonError::into_inner);
     let finding = found("slow-backend", "slow_backend");
-    assert_eq!(
-        (&finding["cause"], &finding["parts"]),
-        (&"slow_backend".into(), &serde_json::json!(["toy-2"]))
-    );
+    assert_eq!(finding["parts"], serde_json::json!(["toy-2"]));
 }
 
 #[test]
