@@ -4,7 +4,9 @@
 //! innermost is to blame: a request keeps its place in a backend while it waits for the database, so a full database
 //! fills the places before it, and nothing behind the bottleneck is ever full. Processors come after those, though
 //! they are further in: one that is short makes everything take longer, and by that it is told. What serves does not
-//! take longer for being asked more often, so a thing whose service time grew is waiting for something itself.
+//! take longer for being asked more often, so a thing whose service time grew is waiting for something itself. And by
+//! Little's law it is known where the requests are that are more than before: when they are not in the backends, no
+//! backend is to blame.
 
 use serde::Serialize;
 
@@ -72,10 +74,12 @@ pub(super) struct Case<'a> {
 
 impl Case<'_> {
     pub(super) fn find(&self) -> Finding {
-        let innermost = self
-            .of_pools()
+        let inside = self.grew_inside();
+        let innermost = inside
+            .then(|| self.of_pools())
+            .flatten()
             .or_else(|| self.plain(Thing::CacheCpu, Cause::CacheCpu))
-            .or_else(|| self.of_places())
+            .or_else(|| inside.then(|| self.of_places()).flatten())
             .or_else(|| self.plain(Thing::BackendCpu, Cause::BackendCpu))
             .or_else(|| self.plain(Thing::ProxyCpu, Cause::ProxyCpu))
             .or_else(|| self.plain(Thing::Generator, Cause::LoadGenerator))
@@ -184,15 +188,24 @@ impl Case<'_> {
 
     fn is_full(&self, it: &Use) -> bool {
         match it.thing {
-            Thing::Pool | Thing::Places => {
-                let before = self.before(it).and_then(|before| before.queue).unwrap_or(0.0);
-                let grew = it.queue.is_some_and(|queue| queue >= before + GREW);
-                let holds_up = it.share.is_none_or(|share| share >= MOST_OF_IT);
-                it.used >= BUSY && grew && holds_up && self.is_steady(it)
-            }
+            // Nothing that is watched is further in than a pool: if a query takes longer, that is the reason.
+            Thing::Pool => self.is_queue(it) && it.share.is_none_or(|share| share >= MOST_OF_IT),
+            Thing::Places => self.is_queue(it) && self.is_steady(it),
             Thing::CacheCpu | Thing::BackendCpu | Thing::ProxyCpu | Thing::Generator => it.used >= FULL,
             Thing::Machine => it.used >= MACHINE_FULL,
         }
+    }
+
+    /// Whether most of it is used and more wait for it than before.
+    fn is_queue(&self, it: &Use) -> bool {
+        let before = self.before(it).and_then(|before| before.queue).unwrap_or(0.0);
+        it.used >= BUSY && it.queue.is_some_and(|queue| queue >= before + GREW)
+    }
+
+    /// Whether at least half of the requests that came to those under way are in the backends.
+    fn grew_inside(&self) -> bool {
+        let before = self.good.map_or((0.0, 0.0), |good| (good.inside, good.outside));
+        self.broken.inside - before.0 >= self.broken.outside - before.1
     }
 
     /// Whether it serves as fast as before, so far as that is known.

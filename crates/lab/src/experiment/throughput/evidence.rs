@@ -111,6 +111,9 @@ pub(super) struct Evidence {
     pub(super) uses: Vec<Use>,
     pub(super) paces: Vec<Pace>,
     pub(super) cache: CacheSeen,
+    /// Requests under way, on average, in the backends and outside of them (Little's law).
+    pub(super) inside: f64,
+    pub(super) outside: f64,
     /// Cores that the parts and their load used together; the rest of the machine's use is somebody else's.
     pub(super) ours: f64,
 }
@@ -139,13 +142,12 @@ pub(super) fn gather(
     span: Span,
 ) -> Evidence {
     let mut evidence = Evidence::default();
-    let mut within_backends = 0.0;
     for backend in backends {
         let rate = |metric| backend.rate(metric, span).unwrap_or(0.0);
         evidence.uses.extend([pool(backend, span), places(backend, span)].into_iter().flatten());
         let threads = backend.most(THREADS, span).unwrap_or(1.0);
         evidence.uses.extend(processor(Thing::BackendCpu, backend, threads, span));
-        within_backends += rate(TIME);
+        evidence.inside += rate(TIME);
         if let Some(mean) = ratio(rate(TIME), rate(ANSWERS)) {
             evidence.paces.push(Pace { part: backend.name.clone(), mean });
         }
@@ -156,7 +158,8 @@ pub(super) fn gather(
     evidence.uses.extend(processor(Thing::CacheCpu, cache, 1.0, span));
     let of_all = backends.iter().chain([proxy, cache]).filter_map(|part| part.cores(span));
     evidence.ours = of_all.sum::<f64>() + around.generator;
-    let outside = Some((around.under_way - within_backends).max(0.0));
+    evidence.outside = (around.under_way - evidence.inside).max(0.0);
+    let outside = Some(evidence.outside);
     let of_proxy = processor(Thing::ProxyCpu, proxy, around.proxy_cores, span);
     evidence.uses.extend(of_proxy.map(|of_proxy| Use { queue: outside, ..of_proxy }));
     let alone = |thing, there_is, used| Use {
@@ -280,6 +283,7 @@ mod tests {
         assert_eq!(evidence.paces, [Pace { part: "toy".to_owned(), mean: 0.015 }]);
         assert_eq!(evidence.cache, CacheSeen { hits: 90.0, misses: 30.0, evictions: 20.0 });
         assert_eq!(evidence.cache.hit_share(), Some(0.75));
+        assert_eq!((evidence.inside, evidence.outside), (3.0, 2.0));
         assert_eq!(evidence.ours, 1.8, "half a core each, and the load's");
     }
 

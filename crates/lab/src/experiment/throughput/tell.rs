@@ -150,17 +150,8 @@ fn promises(outcome: &Outcome) -> Vec<Promise> {
 }
 
 fn steps(steps: &[Seen]) -> Table {
-    let head = [
-        "requests/s",
-        "answered/s",
-        "failed",
-        "p50",
-        "p99",
-        "load late by",
-        "cache hits",
-        "machine",
-        "used most",
-    ];
+    let head =
+        ["requests/s", "answered/s", "failed", "p50", "p99", "late by", "cache hits", "machine", "used most"];
     let rows = steps.iter().map(|step| {
         let (taken, summary) = (&step.taken, &step.taken.summary);
         let uses = || step.evidence.uses.iter();

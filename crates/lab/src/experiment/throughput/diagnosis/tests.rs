@@ -160,6 +160,10 @@ fn what_fills_as_everything_takes_longer_is_not_to_blame() {
     assert_eq!(found(&steady), (Cause::BackendConcurrency, vec!["toy-2".to_owned()]));
     let at_the_database = change(starved, Thing::Pool, "toy-2", |it| it.share = Some(0.9));
     assert_eq!(found(&at_the_database), (Cause::DatabasePool, vec!["toy-2".to_owned()]));
+    let mostly_outside = Evidence { inside: 31.0, outside: 132.0, ..at_the_database.clone() };
+    assert_eq!(found(&mostly_outside).0, Cause::MachineCpu);
+    let mostly_inside = Evidence { inside: 31.0, outside: 13.0, ..at_the_database };
+    assert_eq!(found(&mostly_inside).0, Cause::DatabasePool);
 }
 
 #[test]
