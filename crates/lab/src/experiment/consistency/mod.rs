@@ -24,10 +24,10 @@ use crate::site::Site;
 
 /// Rows that are written and read.
 const ITEMS: u32 = 20;
-/// Writes per second: each item is written every two seconds.
-const WRITES: f64 = 10.0;
+/// Writes per second: each item is written every 1.25 s, which no time to live is a multiple of.
+const WRITES: f64 = 16.0;
 /// A client gives up after this long; shorter than it takes until an item is written again.
-const TIMEOUT: Duration = Duration::from_millis(1_500);
+const TIMEOUT: Duration = Duration::from_millis(1_200);
 /// What a query takes beyond its work, as one to a database over a network does.
 const NETWORK: &str = "fixed:2ms";
 /// How long nothing is cached under a key that was just written; the toy backend's default.
@@ -129,13 +129,13 @@ pub(super) fn run(site: &Site, setting: &Setting, progress: &mut dyn Progress) -
     let size = match setting.quick {
         true => Size {
             reads: 40.0,
-            ttl: Duration::from_secs(2),
+            ttl: Duration::from_millis(2_400),
             silence: Duration::from_secs(1),
-            times: [1_500, 3_000, 2_000, 800, 2_500, 3_000, 500].map(Duration::from_millis),
+            times: [1_500, 3_200, 1_800, 800, 2_200, 3_500, 500].map(Duration::from_millis),
         },
         false => Size {
             reads: 200.0,
-            ttl: Duration::from_secs(5),
+            ttl: Duration::from_millis(4_800),
             silence: Duration::from_secs(2),
             times: [10, 12, 8, 8, 10, 12, 5].map(Duration::from_secs),
         },

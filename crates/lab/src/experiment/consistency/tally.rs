@@ -13,6 +13,8 @@ pub(super) struct Seen {
     pub(super) phases: Vec<Phased>,
     /// Over time, in [`SPANS`] equal spans, each with its middle.
     pub(super) spans: Vec<(Duration, Phased)>,
+    /// As [`Record::lag`], of reads.
+    pub(super) lag: Duration,
 }
 
 /// What was seen in a span of time, of reads that began in it.
@@ -104,7 +106,7 @@ pub(super) fn count(
         all
     };
     let middles = starts.iter().map(|start| *start + width / 2);
-    Seen { phases: sort(begins), spans: middles.zip(sort(&starts)).collect() }
+    Seen { phases: sort(begins), spans: middles.zip(sort(&starts)).collect(), lag: record.lag }
 }
 
 #[cfg(test)]

@@ -30,11 +30,15 @@ pub(super) fn report(outcome: &Outcome, circumstances: Circumstances) -> Report 
     for phase in Phase::ALL {
         blocks.push(Block::Table(table(outcome, phase)));
     }
+    let lag = outcome.seen.iter().map(|(_, seen)| seen.lag).max();
     blocks.push(Block::Text {
-        text: "With the database down nothing is written, so a read is stale only by what was written before; and what is \
-               cached stays right under write-through and invalidation, as long as it lives. Reads of which it cannot be said whether they were stale (they returned what a write had \
-               brought that was never acknowledged) are counted apart."
-            .to_owned(),
+        text: format!(
+            "With the database down nothing is written, so a read is stale only by what was written before; and what is cached \
+             stays right under write-through and invalidation, as long as it lives. Reads of which it cannot be said whether \
+             they were stale (they returned what a write had brought that was never acknowledged) are counted apart. The load itself was \
+             never late by more than {}; where that is much, failures tell of a busy machine.",
+            duration(lag)
+        ),
     });
     Report {
         name: "consistency".to_owned(),
