@@ -22,7 +22,7 @@ fn backends_add_up_until_something_is_full_and_that_is_named() {
     let steady = data["steady"]["points"].as_array().unwrap();
     let counts: Vec<u64> = steady.iter().map(|point| point["backends"].as_u64().unwrap()).collect();
     assert_eq!(counts, [1, 2, 4, 8]);
-    let rates: Vec<f64> = steady.iter().map(|point| rate(point)).collect();
+    let rates: Vec<f64> = steady.iter().map(rate).collect();
     // A place serves one request in 50 ms at best: no more is to be had, and whoever counts more counts wrong.
     for (count, rate) in counts.iter().zip(&rates) {
         assert!(*rate <= 100.0 * *count as f64 * 1.05, "{data:#}");
