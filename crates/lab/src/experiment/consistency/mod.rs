@@ -164,6 +164,7 @@ pub(super) fn run(site: &Site, setting: &Setting, progress: &mut dyn Progress) -
         thread::sleep((began + time).saturating_sub(now));
         if phase == Phase::Back {
             // So that what is missing later was lost for another reason than that nobody had asked for it.
+            clusters.iter().try_for_each(Cluster::until_cached)?;
             fill(&clusters, setting.seed)?;
         }
     }
