@@ -87,6 +87,11 @@ impl Phase {
         }
     }
 
+    /// Whether something fails from now on.
+    fn breaks(self) -> bool {
+        matches!(self, Self::Cut | Self::Dead | Self::Down)
+    }
+
     /// Whether what failed before works again.
     fn mends(self) -> bool {
         matches!(self, Self::Healed | Self::Back | Self::After)
