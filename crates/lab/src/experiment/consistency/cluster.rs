@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{ITEMS, Mode, NETWORK, Phase, STALE, Size};
-use crate::site::{Configuration, Part, Relay, Site, ask};
+use crate::site::{Configuration, Metrics, Part, Relay, Site, ask};
 
 /// How long the replica may take until it follows.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -72,6 +72,32 @@ impl Cluster {
             }
             Phase::Down => self.chaos("mode=database-down")?,
             Phase::After => self.chaos("mode=reset")?,
+        }
+        Ok(())
+    }
+
+    /// Waits until the cache is used again after it was away: asked, and told all that it missed.
+    pub(super) fn until_cached(&self) -> io::Result<()> {
+        until_it_follows(&self.replica)?;
+        let deadline = Instant::now() + PATIENCE;
+        for toy in &self.toys {
+            let busy = |name: &str, of: &Metrics| {
+                of.sum(&format!("toy_backend_cache_{name}"), &[]).is_some_and(|value| value != 0.0)
+            };
+            loop {
+                let metrics = toy.metrics()?;
+                let waits = ["breaker_state", "read_breaker_state", "invalidations_pending"];
+                if !waits.iter().any(|name| busy(name, &metrics)) {
+                    break;
+                }
+                if Instant::now() > deadline {
+                    let name = toy.name();
+                    return Err(io::Error::other(format!(
+                        "{name} does not use its cache again within {PATIENCE:?}"
+                    )));
+                }
+                thread::sleep(LOOK);
+            }
         }
         Ok(())
     }

@@ -87,6 +87,11 @@ impl Phase {
         }
     }
 
+    /// Whether something fails from now on.
+    fn breaks(self) -> bool {
+        matches!(self, Self::Cut | Self::Dead | Self::Down)
+    }
+
     /// Whether what failed before works again.
     fn mends(self) -> bool {
         matches!(self, Self::Healed | Self::Back | Self::After)
@@ -164,6 +169,7 @@ pub(super) fn run(site: &Site, setting: &Setting, progress: &mut dyn Progress) -
         thread::sleep((began + time).saturating_sub(now));
         if phase == Phase::Back {
             // So that what is missing later was lost for another reason than that nobody had asked for it.
+            clusters.iter().try_for_each(Cluster::until_cached)?;
             fill(&clusters, setting.seed)?;
         }
     }

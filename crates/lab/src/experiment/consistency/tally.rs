@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Phase;
 use super::clients::Answered;
 use super::staleness::{Freshness, History, Write};
 use crate::load::Record;
@@ -83,11 +84,15 @@ pub(super) fn count(
     let width = (end / SPANS).max(Record::SLICE);
     let starts: Vec<Duration> =
         (0..SPANS).map(|span| width * span).take_while(|start| *start < end).collect();
-    let sort = |starts: &[Duration]| {
+    let sort = |starts: &[Duration], breaks: &dyn Fn(usize) -> bool| {
         let mut all = vec![Phased::default(); starts.len()];
         let place = |at: Duration| starts.partition_point(|start| *start <= at).checked_sub(1);
         for read in reads.iter().filter(|read| read.began < end) {
-            if let Some(phased) = place(read.began).and_then(|place| all.get_mut(place)) {
+            let (first, last) = (place(read.began), place(read.ended));
+            // One that was under way when something broke, and failed, did so for that reason.
+            let is_broken = read.read.is_none() && last.is_some_and(breaks);
+            let place = if is_broken { last } else { first };
+            if let Some(phased) = place.and_then(|place| all.get_mut(place)) {
                 phased.add_read(read, &history);
             }
         }
@@ -106,7 +111,9 @@ pub(super) fn count(
         all
     };
     let middles = starts.iter().map(|start| *start + width / 2);
-    Seen { phases: sort(begins), spans: middles.zip(sort(&starts)).collect(), lag: record.lag }
+    let breaks = |place: usize| Phase::ALL.get(place).is_some_and(|phase| phase.breaks());
+    let spans = middles.zip(sort(&starts, &|_| false)).collect();
+    Seen { phases: sort(begins, &breaks), spans, lag: record.lag }
 }
 
 #[cfg(test)]
@@ -119,6 +126,7 @@ mod tests {
         let ms = Duration::from_millis;
         let read = |at: u64, version: Option<u64>| Answered {
             began: ms(at),
+            ended: ms(at + 20),
             read: version.map(|version| Read { item: 1, version, began: ms(at) }),
             is_marked: version == Some(0),
         };
@@ -126,6 +134,7 @@ mod tests {
             read(50, Some(0)),
             read(150, Some(0)),
             read(900, Some(0)),
+            read(990, None),
             read(1_200, None),
             read(2_500, Some(1)),
         ];
@@ -141,9 +150,9 @@ mod tests {
         let [first, second] = seen.phases.as_slice() else { panic!("{seen:?}") };
         assert_eq!((first.reads, first.failed, first.stale(), first.writes), (3, 0, 2, 1));
         assert_eq!((first.age(0.5), first.oldest(), first.marked), (Some(ms(50)), ms(800), 3));
-        assert_eq!((second.reads, second.failed, second.answered(), second.age(0.5)), (1, 1, 0, None));
+        assert_eq!((second.reads, second.failed, second.answered(), second.age(0.5)), (2, 2, 0, None));
         assert_eq!((second.writes, second.writes_failed), (1, 1));
         let over_time: u64 = seen.spans.iter().map(|(_, span)| span.reads).sum();
-        assert_eq!((over_time, seen.spans.len()), (4, 20), "a tenth of a second at least");
+        assert_eq!((over_time, seen.spans.len()), (5, 20), "a tenth of a second at least");
     }
 }
