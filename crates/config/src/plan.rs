@@ -49,6 +49,8 @@ pub struct Server {
 pub struct Admin {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Whom `Host` may name beside loopback; with none, on loopback nobody and elsewhere everybody.
+    pub hosts: Vec<String>,
 }
 
 /// `[log]`

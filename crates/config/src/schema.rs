@@ -55,6 +55,9 @@ tables! {
     Admin {
         /// Where it listens; `"off"` for nowhere.
         default address: AdminAddress = AdminAddress::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900));
+        /// Whom `Host` may name, on any port, beside `localhost` and loopback addresses; keeps rebound names out where the port
+        /// is published, as that of a container is. With none: on loopback nobody else, elsewhere everybody.
+        default hosts: List<Name> = List::of([]);
     }
 
     /// Logs.

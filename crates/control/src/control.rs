@@ -95,7 +95,7 @@ impl Control {
                     error,
                 };
                 let listener = std::net::TcpListener::bind(admin.address).map_err(refused);
-                Some(listener.map_err(StartError::Listen)?)
+                Some((listener.map_err(StartError::Listen)?, Arc::from(admin.hosts.as_slice())))
             }
             None => None,
         };
@@ -132,9 +132,9 @@ impl Control {
             becoming_ready.is_ready.store(true, Relaxed);
         });
         let mut control = Self { shared, admin: None };
-        if let Some(listener) = admin {
+        if let Some((listener, hosts)) = admin {
             let address = listener.local_addr().map_err(StartError::System)?;
-            admin::serve(listener, control.handle()).map_err(StartError::System)?;
+            admin::serve(listener, hosts, control.handle()).map_err(StartError::System)?;
             info!("admin listening on {address}");
             control.admin = Some(address);
         }
@@ -302,7 +302,11 @@ impl Shared {
             }
             let limit = |listener: &Listener| listener.limits.connections.min(self.affordable);
             let limits = plan.listeners.iter().map(|listener| (listener.name.clone(), limit(listener)));
-            let capacity = Capacity { workers: self.workers.count(), connections: limits.collect() };
+            let capacity = Capacity {
+                workers: self.workers.count(),
+                connections: limits.collect(),
+                all_connections: self.affordable,
+            };
             self.series.set_capacity(capacity);
         }
         self.telemetry.page()

@@ -54,7 +54,7 @@ pub(crate) fn proxy(arguments: &Arguments) -> ExitCode {
     match Plan::for_endpoints(listen, to, protocol.as_deref(), balance.as_deref(), health.as_deref()) {
         Ok(mut plan) => {
             match *admin {
-                Some(AdminAddress::At(address)) => plan.admin = Some(Admin { address }),
+                Some(AdminAddress::At(address)) => plan.admin = Some(Admin { hosts: Vec::new(), address }),
                 Some(AdminAddress::Off) => plan.admin = None,
                 None => {}
             }

@@ -45,7 +45,10 @@ pub(crate) fn lower(file: schema::File, problems: &mut Problems) -> Plan {
                 .and_then(|w| usize::try_from(w.into_inner().0).ok()?.try_into().ok()),
             shutdown_timeout: file.server.shutdown_timeout.into_inner().0,
         },
-        admin: admin.map(|address| Admin { address }),
+        admin: admin.map(|address| Admin {
+            address,
+            hosts: file.admin.hosts.into_inner().values().map(|host| host.0).collect(),
+        }),
         log: Log {
             level: file.log.level.into_inner().0,
             format: file.log.format.into_inner(),

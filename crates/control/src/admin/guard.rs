@@ -5,16 +5,19 @@
 //! what gives it away are `Origin` and `Sec-Fetch-Site`, which no page can forge.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Version, header};
 
 /// The rules for one connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Guard {
     /// The address it came in at.
     local: SocketAddr,
+    /// Whom `Host` may name beside loopback; with none, on loopback nobody and elsewhere everybody.
+    hosts: Arc<[String]>,
 }
 
 /// Why a request is not answered.
@@ -26,8 +29,8 @@ pub(super) struct Refused {
 
 impl Guard {
     /// The rules for a connection accepted at this address.
-    pub(super) fn of(local: SocketAddr) -> Self {
-        Self { local: SocketAddr::new(local.ip().to_canonical(), local.port()) }
+    pub(super) fn of(local: SocketAddr, hosts: Arc<[String]>) -> Self {
+        Self { local: SocketAddr::new(local.ip().to_canonical(), local.port()), hosts }
     }
 
     /// Whether a request may be answered.
@@ -42,7 +45,7 @@ impl Guard {
         same_site(&request.headers, host.as_ref())
     }
 
-    /// The host asked for, which on loopback must be loopback.
+    /// The host asked for, if it may be asked for.
     fn host(&self, request: &Parts) -> Result<Option<Authority>, Refused> {
         let bad = |sentence: &str| Refused { status: StatusCode::BAD_REQUEST, sentence: sentence.into() };
         let mut fields = request.headers.get_all(header::HOST).iter();
@@ -59,19 +62,24 @@ impl Guard {
                 None => return Err(bad("There is no Host header; send exactly one.")),
             };
         for host in field.iter().chain(request.uri.authority()) {
-            if self.local.ip().is_loopback() && !is_loopback(host) {
+            if !self.answers_to(host) {
                 return Err(Refused {
                     status: StatusCode::FORBIDDEN,
                     sentence: format!(
-                        "On loopback the admin address answers to 127.0.0.1, [::1] and localhost, not to {:?}; \
-                         ask for http://{}/, or set admin.address to an address of the network that should reach it.",
+                        "The admin address answers to 127.0.0.1, [::1], localhost and what admin.hosts names, not to {:?}; \
+                         ask for one of those, or name it there.",
                         host.as_str(),
-                        self.local
                     ),
                 });
             }
         }
         Ok(request.uri.authority().cloned().or(field))
+    }
+
+    fn answers_to(&self, host: &Authority) -> bool {
+        let is_open = self.hosts.is_empty() && !self.local.ip().is_loopback();
+        let name = host.host().strip_suffix('.').unwrap_or(host.host());
+        is_open || is_loopback(host) || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 }
 
@@ -132,7 +140,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        Guard::of(local.parse().unwrap()).check(&parts).map_err(|refused| {
+        Guard::of(local.parse().unwrap(), Arc::default()).check(&parts).map_err(|refused| {
             assert!(refused.sentence.ends_with('.') && refused.sentence.contains(';'), "{refused:?}");
             refused.status.as_u16()
         })
@@ -174,19 +182,39 @@ mod tests {
     }
 
     #[test]
+    fn where_hosts_are_named_nobody_else_is_answered() {
+        let named: Arc<[String]> = Arc::from(["proxy-1".to_owned()]);
+        for (host, expected) in [
+            ("proxy-1:9900", true),
+            ("PROXY-1.", true),
+            ("127.0.0.1:9900", true),
+            ("localhost", true),
+            ("proxy-2:9900", false),
+            ("172.17.0.2:9900", false),
+            ("evil.example:9900", false),
+        ] {
+            for local in ["172.17.0.2:9900", LOOPBACK] {
+                let request = Request::builder().uri("/metrics").header("host", host).body(()).unwrap();
+                let answer = Guard::of(local.parse().unwrap(), named.clone()).check(&request.into_parts().0);
+                assert_eq!(answer.is_ok(), expected, "{host} at {local}");
+            }
+        }
+    }
+
+    #[test]
     fn one_host_that_can_be_one() {
         assert_eq!(check(LOOPBACK, "GET", &[]), Err(400));
         assert_eq!(check(LOOPBACK, "GET", &[("host", "localhost"), ("host", "evil.example")]), Err(400));
         assert_eq!(check(LOOPBACK, "GET", &[("host", "a b")]), Err(400));
         let old = Request::builder().version(Version::HTTP_10).uri("/livez").body(()).unwrap();
-        let guard = Guard::of(LOOPBACK.parse().unwrap());
+        let guard = Guard::of(LOOPBACK.parse().unwrap(), Arc::default());
         assert_eq!(guard.check(&old.into_parts().0), Ok(()), "no browser is that old");
     }
 
     #[test]
     fn the_host_of_an_absolute_target_counts_too() {
         let request = Request::builder().uri("http://evil.example/").header("host", "localhost");
-        let guard = Guard::of(LOOPBACK.parse().unwrap());
+        let guard = Guard::of(LOOPBACK.parse().unwrap(), Arc::default());
         let refused = guard.check(&request.body(()).unwrap().into_parts().0).unwrap_err();
         assert_eq!(refused.status, 403);
     }

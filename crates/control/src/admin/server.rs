@@ -31,18 +31,18 @@ const REST: Duration = Duration::from_millis(100);
 /// How often that is said.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
-/// Serves the admin address until the runtime ends.
+/// Serves the admin address until the runtime ends, for `hosts` beside loopback's own names ([`Guard`]).
 ///
 /// # Errors
 /// The socket cannot become part of the runtime.
-pub(crate) fn serve(listener: std::net::TcpListener, handle: Handle) -> io::Result<()> {
+pub(crate) fn serve(listener: std::net::TcpListener, hosts: Arc<[String]>, handle: Handle) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
-    tokio::spawn(accept(listener, handle));
+    tokio::spawn(accept(listener, hosts, handle));
     Ok(())
 }
 
-async fn accept(listener: TcpListener, handle: Handle) {
+async fn accept(listener: TcpListener, hosts: Arc<[String]>, handle: Handle) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut said: Option<Instant> = None;
     loop {
@@ -53,10 +53,10 @@ async fn accept(listener: TcpListener, handle: Handle) {
                 if said.take().is_some() {
                     info!("the admin address accepts again");
                 }
-                let handle = handle.clone();
+                let (hosts, handle) = (hosts.clone(), handle.clone());
                 tokio::spawn(async move {
                     let _place = place;
-                    serve_connection(stream, handle).await;
+                    serve_connection(stream, hosts, handle).await;
                 });
             }
             Err(error) if concerns_one_connection(&error) => {}
@@ -74,11 +74,11 @@ async fn accept(listener: TcpListener, handle: Handle) {
     }
 }
 
-async fn serve_connection(stream: TcpStream, handle: Handle) {
+async fn serve_connection(stream: TcpStream, hosts: Arc<[String]>, handle: Handle) {
     let Ok(local) = stream.local_addr() else { return };
     // An answer goes out whole; there is nothing to gather.
     let _ = stream.set_nodelay(true);
-    let asked = Arc::new(Asked { handle, guard: Guard::of(local) });
+    let asked = Arc::new(Asked { handle, guard: Guard::of(local, hosts) });
     let service = service_fn(move |request| {
         let asked = asked.clone();
         async move { Ok::<_, Infallible>(api::answer(&asked, request).await) }
