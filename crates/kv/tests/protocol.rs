@@ -46,6 +46,20 @@ fn a_command_may_come_byte_by_byte() {
 }
 
 #[test]
+fn a_web_page_gives_no_commands() {
+    let server = Running::start();
+    for request in [
+        &b"POST / HTTP/1.1\r\nHost: 127.0.0.1:6380\r\n\r\nSET k broken\r\n"[..],
+        b"PUT / HTTP/1.1\r\nhost: 127.0.0.1:6380\r\n\r\nSET k broken\r\n",
+    ] {
+        let mut page = server.client();
+        page.write(request);
+        while page.try_answer().is_some() {}
+        assert_eq!(server.client().run("EXISTS k"), "0");
+    }
+}
+
+#[test]
 fn many_commands_may_come_at_once() {
     let server = Running::start();
     let mut client = server.client();

@@ -77,6 +77,11 @@ fn admitted(executor: &mut Executor, session: &mut Session, args: &Args<'_>, out
     let mut reply = Reply::new(out, session.protocol);
     let Some((number, spec)) = executor.table.find(args.at(0)) else {
         executor.counters.unknown.add(1);
+        if is_http(args.at(0)) {
+            let client = session.client.id;
+            tracing::warn!(client, "closed: it speaks HTTP, as a web page does that means to give commands");
+            return Next::Close;
+        }
         refuse(executor, session, &mut reply, &unknown(args));
         return Next::Go;
     };
@@ -191,6 +196,12 @@ fn full_name(spec: &Spec, args: &Args<'_>) -> String {
         }
         _ => name,
     }
+}
+
+/// Whether it is what stands at the beginning of a line that a browser sends: a page can make one send commands in a body,
+/// and these lines come before it. Redis closes at the same words.
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
 }
 
 /// No such command.

@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     /// What identifies this run of the server, 40 hexadecimal digits.
     pub(crate) run_id: String,
     pub(crate) started: Instant,
+    /// The same by the wall clock.
+    pub(crate) began: SystemTime,
     pub(crate) threads: usize,
     /// Whether keys that have expired are removed although nobody looks at them; `DEBUG SET-ACTIVE-EXPIRE`.
     pub(crate) expires_actively: AtomicBool,
@@ -153,6 +155,7 @@ impl Shared {
             stopping: AtomicBool::new(false),
             run_id: format!("{:032x}{:08x}", fastrand::u128(..), fastrand::u32(..)),
             started: Instant::now(),
+            began: SystemTime::now(),
             threads,
             expires_actively: AtomicBool::new(true),
         };

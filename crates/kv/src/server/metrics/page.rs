@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::replication::LinkState;
 use crate::server::lookup::Table;
@@ -26,6 +27,14 @@ impl Page {
         let _ = writeln!(self.0, "evenkeel_kv_{name}{labels} {value}");
     }
 
+    /// Under the name that every process has it by.
+    fn began(&mut self, since: Duration) {
+        let name = "process_start_time_seconds";
+        let help = "When the process began, in seconds since 1970.";
+        let _ =
+            writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {:.2}", since.as_secs_f64());
+    }
+
     fn counter(&mut self, name: &str, help: &str, value: impl Display) {
         self.family("counter", name, help);
         self.sample(name, "", value);
@@ -43,6 +52,7 @@ pub(super) fn render(shared: &Shared) -> String {
     page.family("gauge", "build_info", "The version; always 1.");
     page.sample("build_info", concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1);
     page.gauge("uptime_seconds", "Time since the start.", shared.started.elapsed().as_secs_f64());
+    page.began(shared.began.duration_since(UNIX_EPOCH).unwrap_or_default());
     data(&mut page, shared);
     clients(&mut page, shared);
     commands(&mut page, shared);
