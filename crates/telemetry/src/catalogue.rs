@@ -64,6 +64,8 @@ metrics! {
         "Client connections open now, idle ones included.";
     CONNECTIONS_LIMIT = "evenkeel_connections_limit" Gauge ["listener"]
         "Client connections that may be open at once: the listener's limit, or what open files allow where that is less.";
+    CONNECTIONS_LIMIT_ALL = "evenkeel_client_connections_limit" Gauge []
+        "Client connections that all listeners together may have open at once, by the limit of open files.";
     CONNECTIONS_REFUSED = "evenkeel_connections_refused_total" Counter ["listener"]
         "Client connections closed unserved because the listener was at its limit.";
     ACCEPT_ERRORS = "evenkeel_accept_errors_total" Counter ["listener"]

@@ -81,6 +81,8 @@ pub struct Capacity {
     pub workers: usize,
     /// Listeners by name, and how many connections each may have at once.
     pub connections: Vec<(String, usize)>,
+    /// How many all of them together may have.
+    pub all_connections: usize,
 }
 
 /// Gauges and probe counts, written by the control thread; the process has one.

@@ -62,6 +62,8 @@ impl Page {
         for (listener, limit) in totals.control.capacity.iter().flat_map(|capacity| &capacity.connections) {
             family.count(&[listener], *limit as u64);
         }
+        let all = totals.control.capacity.as_ref().map(|capacity| capacity.all_connections as u64);
+        self.family(&m::CONNECTIONS_LIMIT_ALL).optional_count(all);
         self.of_listeners(totals, &m::CONNECTIONS_REFUSED, |l| l.refused);
         self.of_listeners(totals, &m::ACCEPT_ERRORS, |l| l.accept_errors);
         self.of_listeners(totals, &m::ACCEPT_PAUSES, |l| l.accept_pauses);

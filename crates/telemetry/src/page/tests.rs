@@ -60,7 +60,11 @@ fn sample() -> (Arc<Telemetry>, [Writer; 2]) {
     let now =
         EndpointState { up: true, ejected: false, draining: false, weight: 3, in_flight_limit: Some(100) };
     control.set_endpoint("app", "127.0.0.1:9001", now);
-    control.set_capacity(Capacity { workers: 2, connections: vec![("web".to_owned(), 20_000)] });
+    control.set_capacity(Capacity {
+        workers: 2,
+        connections: vec![("web".to_owned(), 20_000)],
+        all_connections: 30_000,
+    });
     control.probe("app", "127.0.0.1:9001", crate::ProbeResult::Success, Duration::from_micros(1_500));
     control.probe("app", "127.0.0.1:9001", crate::ProbeResult::Timeout, Duration::from_secs(1));
     (telemetry, [one, two])
