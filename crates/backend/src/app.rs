@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -35,6 +36,8 @@ pub(crate) struct App {
     pub(crate) random: Random,
     /// How many serve connections.
     pub(crate) threads: usize,
+    /// When the backend began.
+    pub(crate) began: SystemTime,
     /// The name, as the value of `X-Backend`.
     pub(crate) signature: HeaderValue,
 }

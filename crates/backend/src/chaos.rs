@@ -218,7 +218,10 @@ mod tests {
     fn bad_commands_say_what_is_expected() {
         for (form, expected) in [
             ("", "mode is missing"),
-            ("mode=sleep", "`sleep`; expected slow, fail, hang, abort, database-down, database-slow, dead or reset"),
+            (
+                "mode=sleep",
+                "`sleep`; expected slow, fail, hang, abort, database-down, database-slow, dead or reset",
+            ),
             ("mode=slow", "mode=slow&ms=500"),
             ("mode=database-slow", "mode=database-slow&ms=500"),
             ("mode=database-down&ms=5", "database-down takes neither"),

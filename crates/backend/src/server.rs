@@ -5,7 +5,7 @@ use std::net::{self, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 use hyper::server::conn::http1;
@@ -85,6 +85,7 @@ impl Server {
             latency: options.latency,
             random: Random::new(options.seed),
             threads: options.threads,
+            began: SystemTime::now(),
             signature,
         });
         Ok(Server { app, address, listeners, shutdown_timeout: options.shutdown_timeout })

@@ -22,7 +22,9 @@
 //!
 //! **What is left,** with the time to live as its bound: a fence that is evicted; a process that dies while it owes
 //! something; more owed than is remembered; and a store on a connection that ended before the invalidation could
-//! follow it, if it is carried out more than a fence after the next connection was ready.
+//! follow it, if it is carried out more than a fence after the next connection was ready; what is written through and
+//! not answered (no fence stands in its way), whenever that is carried out. And who shares a database read that began before
+//! another process's write has what was before it, for the rest of that read.
 //!
 //! **What a write does is chosen** ([`CachePolicy`], `write.rs`); what is answered when the database fails, in `stale.rs`.
 //!

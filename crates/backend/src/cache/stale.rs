@@ -4,7 +4,7 @@
 //! nothing stands, and a fence keeps old rows out. A copy needs neither. It carries the time at which it was so, and is
 //! used only when the database gives no answer, for as long as it is younger than the time to live and
 //! `--cache-serve-stale` together. A write replaces that of its row and removes those of the lists it is in; a reader
-//! that is late may put an older one back, which that same age ends.
+//! that is late may put an older one back, and so may the first of two writers, which that same age ends.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -40,12 +40,13 @@ impl Cache {
         let _ = self.link.ask(Operation::Store, key, &command).await;
     }
 
-    /// The command that keeps a copy of a row just written, if copies are kept.
-    pub(super) fn add_copy(&self, commands: &mut Pipeline, row: &Item) {
+    /// The command that keeps a copy of a row just written, if copies are kept. It is as old as the beginning of its write:
+    /// another may have come after it and have told the cache before.
+    pub(super) fn add_copy(&self, commands: &mut Pipeline, row: &Item, began: u64) {
         if self.has_copies() {
             let (key, found) = (Key::Item(row.id), Found::Item(Some(row.clone())));
             let value = entry::write(&key, &found);
-            commands.add_command(entry::put_copy(&key, &value, now(), self.copy_time(&found)));
+            commands.add_command(entry::put_copy(&key, &value, began, self.copy_time(&found)));
         }
     }
 
@@ -60,7 +61,7 @@ impl Cache {
 }
 
 /// Unix time in milliseconds.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

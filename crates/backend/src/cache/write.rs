@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::options::CachePolicy;
 use super::tally::Through;
-use super::{Cache, entry};
+use super::{Cache, entry, stale};
 use crate::database::items::{self, Change, Found, Item, Key};
 use crate::database::{Answered, Refusal};
 
@@ -45,12 +45,13 @@ impl Cache {
         let cache = Arc::clone(self);
         let (answer, answered) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
+            let began = stale::now();
             let outcome = cache.database.write(query).await;
             // Nobody listens any more when the time is over or the client has gone.
             let _ = answer.send(());
             let asked = Instant::now();
             let invalidated = match &outcome {
-                Ok(answered) => cache.tell(&answered.found).await,
+                Ok(answered) => cache.tell(&answered.found, began).await,
                 Err(_) => None,
             };
             Written { outcome, invalidated, cache: asked.elapsed() }
@@ -64,17 +65,18 @@ impl Cache {
         task.await.unwrap_or_else(cut_off)
     }
 
-    /// Tells the cache what a write has changed. `None` if it is not to be told.
-    async fn tell(&self, change: &Change) -> Option<bool> {
+    /// Tells the cache what a write that `began` then (Unix time in milliseconds) has changed. `None` if it is not to be
+    /// told.
+    async fn tell(&self, change: &Change, began: u64) -> Option<bool> {
         let keys = change.keys();
         keys.iter().for_each(|key| self.flights.forget(key));
         match (self.link.options.policy, &change.row) {
             (CachePolicy::TtlOnly, _) => None,
-            (CachePolicy::WriteThrough, Some(row)) => Some(self.write_through(row, &keys).await),
+            (CachePolicy::WriteThrough, Some(row)) => Some(self.write_through(row, &keys, began).await),
             (_, row) => {
                 let mut commands = self.link.invalidation(&keys, self.link.options.fence);
                 if let Some(row) = row {
-                    self.add_copy(&mut commands, row);
+                    self.add_copy(&mut commands, row, began);
                 }
                 Some(self.link.correct(&keys, &commands).await)
             }
@@ -82,13 +84,13 @@ impl Cache {
     }
 
     /// Stores the row and invalidates the lists it is in, and then looks whether it was overtaken.
-    async fn write_through(&self, row: &Item, keys: &[Key]) -> bool {
+    async fn write_through(&self, row: &Item, keys: &[Key], began: u64) -> bool {
         let key = Key::Item(row.id);
         let found = Found::Item(Some(row.clone()));
         let lists = keys.iter().filter(|other| **other != key);
         let mut commands = self.link.invalidation(lists, self.link.options.fence);
         commands.add_command(entry::replace(&key, &entry::write(&key, &found), self.ttl(&found)));
-        self.add_copy(&mut commands, row);
+        self.add_copy(&mut commands, row, began);
         if !self.link.correct(keys, &commands).await {
             self.link.tally.written_through(Through::Failed);
             return false;

@@ -2,6 +2,7 @@
 //! much of it is used, how much there is, and who waits.
 
 use std::fs;
+use std::time::UNIX_EPOCH;
 
 use http::{Response, StatusCode};
 
@@ -67,6 +68,9 @@ pub(super) fn metrics(app: &App) -> Response<Body> {
     if let Some(cache) = &app.cache {
         cache.write_metrics(&mut page);
     }
+    let began = app.began.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let help = "When the process began, in seconds since 1970.";
+    page.figure("process_start_time_seconds", "gauge", help, format_args!("{:.2}", began.as_secs_f64()));
     if let Some(seconds) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(processor_seconds) {
         let help = "CPU time used by this process, user and system.";
         page.figure("process_cpu_seconds_total", "counter", help, seconds);

@@ -32,7 +32,11 @@ async fn commands_come_as_query_json_or_form() {
         ("/chaos", "", "mode is missing"),
         ("/chaos", "{oops", "not JSON"),
         ("/chaos?mode=slow", "", "slow takes ms"),
-        ("/chaos?mode=tired", "", "expected slow, fail, hang, abort, database-down, database-slow, dead or reset"),
+        (
+            "/chaos?mode=tired",
+            "",
+            "expected slow, fail, hang, abort, database-down, database-slow, dead or reset",
+        ),
     ] {
         let answer = client.send(Method::POST, path, body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {body}");
