@@ -56,7 +56,7 @@ fn substitute(value: &mut Value, variables: &mut BTreeMap<String, String>) {
                     .unwrap_or_else(|| panic!("{text}: expected ${{NAME:-default}}"));
                 let before = variables.insert(name.to_owned(), default.to_owned());
                 assert!(before.is_none_or(|before| before == default), "{name} has two defaults");
-                *text = text.replacen(&format!("${{{name}:-{default}}}"), &default.to_owned(), 1);
+                *text = text.replacen(&format!("${{{name}:-{default}}}"), default, 1);
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| substitute(item, variables)),

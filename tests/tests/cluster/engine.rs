@@ -187,7 +187,12 @@ fn missing_images(file: &Compose, is_built: bool) -> Vec<String> {
     let rust = rust.lines().find_map(|line| line.strip_prefix("ARG RUST=")).expect("a version of Rust");
     let rust = format!("rust:{rust}-bookworm");
     let images = || file.others().chain(is_built.then_some(("the build", rust.as_str())));
-    let is_there = |image: &str| run(Command::new("docker").args(["image", "inspect", image])).is_ok();
+    let is_there = |image: &str| {
+        let label = ["image", "inspect", "--format", "{{index .Config.Labels \"evenkeel.lock\"}}", image];
+        // One that was made for other dependencies is none.
+        run(Command::new("docker").args(label))
+            .is_ok_and(|lock| ["", lock_sum().as_str()].contains(&lock.trim()))
+    };
     // Where there is no network, a pull may wait for an answer for ever.
     let can_be_pulled =
         |image: &str| run(Command::new("timeout").args(["300", "docker", "pull", "--quiet", image])).is_ok();
@@ -207,6 +212,12 @@ fn missing_images(file: &Compose, is_built: bool) -> Vec<String> {
         eprintln!("left out: {name}, as {image} is not here and cannot be pulled");
     }
     missing.into_iter().map(|(name, _)| name.to_owned()).collect()
+}
+
+/// What `tests/cluster/base-images` labels an image with that it makes for these dependencies.
+fn lock_sum() -> String {
+    let said = run(Command::new("sha256sum").arg(path("Cargo.lock"))).unwrap_or_default();
+    said.split(' ').next().unwrap_or_default().to_owned()
 }
 
 /// Runs a program to its end: what it printed, or why it failed.

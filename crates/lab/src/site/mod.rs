@@ -28,6 +28,7 @@ pub use relay::Relay;
 pub use throttle::Throttle;
 pub use watch::{Look, Series, Watch};
 
+use crate::ports::Reserved;
 use crate::scratch::Scratch;
 
 pub(crate) use part::ticks;
@@ -66,9 +67,11 @@ impl Site {
     /// # Errors
     /// It does not start; the sentence has what it said.
     pub fn toy(&self, name: &str, flags: &[&str]) -> io::Result<Part> {
-        let mut words = vec!["toy-backend", "--listen", "127.0.0.1:0", "--name", name];
+        let port = Reserved::new(0, &[])?;
+        let listen = port.address.to_string();
+        let mut words = vec!["toy-backend", "--listen", &listen, "--name", name];
         words.extend(flags);
-        Part::start(self, Kind::Toy, name, &words)
+        Part::start(self, Kind::Toy, name, &words, Some(port))
     }
 
     /// Starts a cache server with these flags, on a port of its own.
@@ -76,9 +79,11 @@ impl Site {
     /// # Errors
     /// It does not start; the sentence has what it said.
     pub fn kv(&self, name: &str, flags: &[&str]) -> io::Result<Part> {
-        let mut words = vec!["kv", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--threads", "1"];
+        let port = Reserved::new(0, &[])?;
+        let listen = port.address.to_string();
+        let mut words = vec!["kv", "--listen", &listen, "--metrics", "127.0.0.1:0", "--threads", "1"];
         words.extend(flags);
-        Part::start(self, Kind::Kv, name, &words)
+        Part::start(self, Kind::Kv, name, &words, Some(port))
     }
 
     /// Starts a proxy. Its configuration has a listener `web` on a port of its own and an admin address; `rest` is
@@ -90,7 +95,7 @@ impl Site {
         let file = self.path().join(format!("{name}.toml"));
         std::fs::write(&file, configuration.text())?;
         let file = file.to_str().ok_or_else(|| io::Error::other("the temporary directory is not UTF-8"))?;
-        Part::start(self, Kind::Proxy, name, &["proxy", "--config", file])
+        Part::start(self, Kind::Proxy, name, &["proxy", "--config", file], None)
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Kind, Metrics, Site, ask};
+use crate::ports::Reserved;
 
 /// How long it may take to get ready, and to end when asked to.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,10 +29,18 @@ pub struct Part {
     child: Child,
     address: SocketAddr,
     metrics: SocketAddr,
+    /// Its port, kept for it while it is dead: the system may give a free one to any connection.
+    _port: Option<Reserved>,
 }
 
 impl Part {
-    pub(super) fn start(site: &Site, kind: Kind, name: &str, words: &[&str]) -> io::Result<Self> {
+    pub(super) fn start(
+        site: &Site,
+        kind: Kind,
+        name: &str,
+        words: &[&str],
+        port: Option<Reserved>,
+    ) -> io::Result<Self> {
         let log = site.path().join(format!("{name}.log"));
         let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
         let child = spawn(&site.program, &words, &log)?;
@@ -46,6 +55,7 @@ impl Part {
             child,
             address: nowhere,
             metrics: nowhere,
+            _port: port,
         };
         part.wait_until_ready()?;
         Ok(part)
@@ -119,18 +129,11 @@ impl Part {
         self.signal(Signal::CONT)
     }
 
-    /// Starts a dead one anew where it was. It is ready when this returns.
+    /// Starts a dead one anew where it was; a proxy gets new ports. It is ready when this returns.
     ///
     /// # Errors
     /// It does not start; the sentence has what it said.
     pub fn restart(&mut self) -> io::Result<()> {
-        // With the port it had; a proxy gets new ones.
-        let address = self.address.to_string();
-        if let Some(listen) = self.words.iter().position(|word| word == "--listen")
-            && let Some(value) = self.words.get_mut(listen + 1)
-        {
-            *value = address;
-        }
         self.child = spawn(&self.program, &self.words, &self.log)?;
         self.wait_until_ready()
     }
