@@ -12,7 +12,7 @@ use evenkeel_lab::report::{self, Report};
 use evenkeel_lab::site::Site;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::output;
+use crate::{limits, output};
 
 /// Which experiment, and how.
 #[derive(Debug, Args)]
@@ -64,6 +64,7 @@ enum Planted {
 
 /// Runs them and says what came out; fails if a promise was broken.
 pub(crate) fn lab(arguments: &Arguments) -> Result<ExitCode, String> {
+    limits::raise_open_files();
     let experiments: Vec<Experiment> =
         Experiment::ALL.into_iter().filter(|experiment| arguments.experiment.takes(*experiment)).collect();
     if arguments.plant.is_some() && arguments.experiment != Word::Throughput {

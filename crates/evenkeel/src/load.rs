@@ -13,6 +13,7 @@ use evenkeel_lab::load::{
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::limits;
 use crate::output::{self, Reader};
 use crate::ready::split;
 use crate::time::time;
@@ -86,6 +87,7 @@ const LAST: Duration = Duration::from_secs(1);
 
 /// Sends, says what became of it, and fails if too much of it failed.
 pub(crate) fn load(arguments: &Arguments) -> Result<ExitCode, String> {
+    limits::raise_open_files();
     let mut names = Vec::new();
     let mut path = None;
     for url in &arguments.urls {

@@ -28,14 +28,11 @@ pub fn binary(name: &str) -> PathBuf {
 
 fn build(name: &str) -> Result<PathBuf, String> {
     let profile_directory = profile_directory();
-    let package = match name {
-        "toy-backend" => "evenkeel-backend",
-        other => other,
-    };
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
-        .args(["build", "--quiet", "--package", package, "--bin", name])
+        // Of the whole workspace, as its tests are built: for a package alone, dependencies are made with other features.
+        .args(["build", "--quiet", "--workspace", "--bin", name])
         .env("CARGO_TARGET_DIR", profile_directory.parent().expect("a target directory"));
     if profile_directory.ends_with("release") {
         command.arg("--release");

@@ -29,7 +29,7 @@ const POOL: usize = 4;
 /// The lower rate, as a share of what the scan can serve; and the higher one.
 const LOADS: [f64; 2] = [0.5, 2.0];
 /// No rate is higher, however fast the scan is.
-const MOST: f64 = 500.0;
+const MOST: f64 = 2_000.0;
 
 /// How large and how long it is.
 #[derive(Debug, Clone, Copy)]
@@ -186,7 +186,7 @@ fn plan(to: SocketAddr, size: Size, rate: f64, time: Duration, seed: u64) -> Pla
 
 /// What the way serves a second when there is always a request for each connection to the database.
 fn capacity(to: SocketAddr, size: Size, seed: u64) -> io::Result<f64> {
-    let patience = Plan { timeout: Duration::from_secs(60), ..plan(to, size, 4.0 * MOST, size.trial, seed) };
+    let patience = Plan { timeout: Duration::from_secs(60), ..plan(to, size, MOST, size.trial, seed) };
     let load = Load::start(Plan { concurrency: POOL, ..patience })?;
     thread::sleep(size.trial);
     let totals = load.totals();

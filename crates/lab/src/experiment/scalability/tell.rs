@@ -18,7 +18,7 @@ const PROMISED: [(usize, f64); 2] = [(4, 0.95), (8, 0.9)];
 
 pub(super) fn report(measured: &Measured, scale: &Scale, circumstances: Circumstances) -> Report {
     let Measured { steady, fast, direct, workers } = measured;
-    let (promises, unjudged) = promises(steady);
+    let (promises, unjudged) = promises(steady, direct);
     let mut blocks = vec![
         Block::Plot(plots::throughput("Throughput, backends of a fixed capacity", steady)),
         Block::Table(efficiency("The same in numbers: every place taken", steady)),
@@ -86,13 +86,24 @@ fn method(scale: &Scale) -> Vec<String> {
     ]
 }
 
+/// What is left of one backend's throughput behind the proxy.
+const BEHIND: f64 = 0.95;
+
 /// What is promised where the machine left room, and a sentence on what could not be judged.
-fn promises(steady: &Curve) -> (Vec<Promise>, String) {
+fn promises(steady: &Curve, direct: &Point) -> (Vec<Promise>, String) {
     let is_free = |point: &Point| point.window.evidence(steady.ideal(point.backends), cores()).is_free();
     // All are compared with the first.
     let is_comparable = |point: &Point| is_free(point) && steady.points.first().is_some_and(is_free);
     let mut promises = Vec::new();
     let mut unjudged = Vec::new();
+    // Efficiency is against one backend behind the proxy: this says what the proxy took from that one.
+    let kept = steady.points.first().map_or(0.0, |one| one.window.rate / direct.window.rate);
+    promises.push(Promise {
+        what: "one backend behind the proxy, of what it serves without".to_owned(),
+        wanted: format!("at least {}", share(BEHIND)),
+        got: share(kept),
+        kept: kept >= BEHIND,
+    });
     for (backends, least) in PROMISED {
         let Some(point) = steady.at(backends) else { continue };
         // What comes out well in spite of a full machine is well.

@@ -138,15 +138,25 @@ fn promises(outcome: &Outcome) -> Vec<Promise> {
                 .finding
                 .as_ref()
                 .map_or_else(|| "nothing".to_owned(), |finding| finding.cause.told(&finding.parts)),
-            cause.is_some_and(|cause| cause != Cause::Unknown),
+            cause.is_some_and(is_of_the_system),
         ),
         promise(
-            "the system broke before its load",
+            "the system broke before its load and its machine",
             "yes",
-            if cause == Some(Cause::LoadGenerator) { "no" } else { "yes" }.to_owned(),
-            cause.is_some_and(|cause| cause != Cause::LoadGenerator),
+            match cause {
+                None => "nothing broke",
+                Some(cause) if is_of_the_system(cause) => "yes",
+                Some(_) => "no",
+            }
+            .to_owned(),
+            cause.is_some_and(is_of_the_system),
         ),
     ]
+}
+
+/// Whether that is a part of what was measured.
+fn is_of_the_system(cause: Cause) -> bool {
+    !matches!(cause, Cause::Unknown | Cause::LoadGenerator | Cause::MachineCpu)
 }
 
 fn steps(steps: &[Seen]) -> Table {
