@@ -12,8 +12,8 @@ use super::{
 use crate::figures::{count, duration};
 use crate::report::{Axis, Block, Circumstances, Direction, Line, Mark, Plot, Promise, Report, Style, Table};
 
-/// A replica may take this long to act on what it has noticed.
-const SLACK: Duration = Duration::from_millis(500);
+/// A replica looks once a second whether its primary is silent, and then has to act on it.
+const SLACK: Duration = Duration::from_millis(1_100);
 
 pub(super) fn report(outcome: &Outcome, circumstances: Circumstances) -> Report {
     let mut blocks = vec![
