@@ -45,7 +45,8 @@ fn ends(signal: &str) -> (TempDir, Option<i32>) {
     let temporary = TempDir::new();
     let mut lab = measuring(&temporary);
     let parts = parts(&lab);
-    assert!(parts.len() >= 4, "{parts:?}");
+    // Of five, two are being killed right now by the experiment itself.
+    assert!((3..=5).contains(&parts.len()), "{parts:?}");
     assert!(Command::new("kill").args([signal, &lab.id().to_string()]).status().unwrap().success());
     let status = lab.wait().unwrap();
     eventually("no part", || {
