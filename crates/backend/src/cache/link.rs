@@ -70,6 +70,16 @@ pub(super) struct Owed {
     number: u64,
 }
 
+/// How entries were corrected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Corrected {
+    AsAsked,
+    /// The cache is full: they were deleted, and nothing was put in their place.
+    Deleted,
+    /// Not yet.
+    Owed,
+}
+
 /// An answer, and the connection it came from.
 pub(super) struct Reply {
     pub(super) value: Value,
@@ -126,14 +136,15 @@ impl Link {
 
     /// Invalidates entries, or owes that; see [`Link::correct`].
     pub(super) async fn invalidate(&self, keys: &[Key]) -> bool {
-        self.correct(keys, &self.invalidation(keys, self.options.fence)).await
+        self.correct(keys, &self.invalidation(keys, self.options.fence)).await != Corrected::Owed
     }
 
     /// Changes the entries of these keys, so that they are not wrong any more. If that cannot be done now, their
-    /// invalidation is owed: this backend does not read them before it has been made up. Returns whether it was done.
-    pub(super) async fn correct(&self, keys: &[Key], commands: &Pipeline) -> bool {
+    /// invalidation is owed: this backend does not read them before it has been made up.
+    pub(super) async fn correct(&self, keys: &[Key], commands: &Pipeline) -> Corrected {
         let mut done = self.change(commands).await;
-        if let Err(Fault::Oom) = done {
+        let is_full = done == Err(Fault::Oom);
+        if is_full {
             // A full cache takes nothing new, but it deletes, and it takes no old row either.
             done = self.change(&self.invalidation(keys, Duration::ZERO)).await;
         }
@@ -143,7 +154,11 @@ impl Link {
                 Err(fault) => self.owe(key, fault),
             }
         }
-        done.is_ok()
+        match done {
+            Ok(()) if is_full => Corrected::Deleted,
+            Ok(()) => Corrected::AsAsked,
+            Err(_) => Corrected::Owed,
+        }
     }
 
     /// The commands that invalidate entries, with old copies if there are any.

@@ -34,6 +34,8 @@ pub(super) enum Through {
     Overtaken,
     /// The cache was not told.
     Failed,
+    /// The cache had no room for it: what stood there was deleted.
+    Refused,
 }
 
 /// Counters of one backend's cache.
@@ -53,7 +55,7 @@ pub(super) struct Tally {
     /// Entries no toy backend wrote.
     pub(super) bad_entries: Counter,
     stores: [Counter; 4],
-    throughs: [Counter; 3],
+    throughs: [Counter; 4],
     pub(super) invalidations: Counter,
     /// Invalidations that could not be made at once.
     pub(super) owed: Counter,
@@ -103,7 +105,7 @@ impl Tally {
             ("bad_entries_total", "Entries that no toy backend wrote, invalidated.", &self.bad_entries),
             (
                 "invalidations_total",
-                "Entries invalidated at once, after a write or as they were bad.",
+                "Entries invalidated or replaced at once, after a write or as they were bad.",
                 &self.invalidations,
             ),
             (
@@ -143,7 +145,7 @@ impl Tally {
             line(page, "stores_total", &format!("outcome=\"{word}\""), counter.value());
         }
         family(page, "writes_through_total", "counter", "What became of rows that were written through.");
-        for (word, counter) in ["done", "overtaken", "failed"].into_iter().zip(&self.throughs) {
+        for (word, counter) in ["done", "overtaken", "failed", "refused"].into_iter().zip(&self.throughs) {
             line(page, "writes_through_total", &format!("outcome=\"{word}\""), counter.value());
         }
         let operations = ["lookup", "store", "invalidate"];

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::link::Corrected;
 use super::options::CachePolicy;
 use super::tally::Through;
 use super::{Cache, entry, stale};
@@ -50,11 +51,11 @@ impl Cache {
             // Nobody listens any more when the time is over or the client has gone.
             let _ = answer.send(());
             let asked = Instant::now();
-            let invalidated = match &outcome {
+            let (invalidated, reading) = match &outcome {
                 Ok(answered) => cache.tell(&answered.found, began).await,
-                Err(_) => None,
+                Err(_) => (None, Duration::ZERO),
             };
-            Written { outcome, invalidated, cache: asked.elapsed() }
+            Written { outcome, invalidated, cache: asked.elapsed().saturating_sub(reading) }
         });
         // That nothing was sent, the task's end says better.
         if let Err(refusal) = self.database.in_time(async { Ok(answered.await) }).await {
@@ -66,42 +67,57 @@ impl Cache {
     }
 
     /// Tells the cache what a write that `began` then (Unix time in milliseconds) has changed. `None` if it is not to be
-    /// told.
-    async fn tell(&self, change: &Change, began: u64) -> Option<bool> {
+    /// told. And how much of the time the database had.
+    async fn tell(&self, change: &Change, began: u64) -> (Option<bool>, Duration) {
         let keys = change.keys();
         keys.iter().for_each(|key| self.flights.forget(key));
         match (self.link.options.policy, &change.row) {
-            (CachePolicy::TtlOnly, _) => None,
-            (CachePolicy::WriteThrough, Some(row)) => Some(self.write_through(row, &keys, began).await),
+            (CachePolicy::TtlOnly, _) => (None, Duration::ZERO),
+            (CachePolicy::WriteThrough, Some(row)) => {
+                let (done, reading) = self.write_through(row, &keys, began).await;
+                (Some(done), reading)
+            }
             (_, row) => {
                 let mut commands = self.link.invalidation(&keys, self.link.options.fence);
                 if let Some(row) = row {
                     self.add_copy(&mut commands, row, began);
                 }
-                Some(self.link.correct(&keys, &commands).await)
+                let done = self.link.correct(&keys, &commands).await != Corrected::Owed;
+                (Some(done), Duration::ZERO)
             }
         }
     }
 
-    /// Stores the row and invalidates the lists it is in, and then looks whether it was overtaken.
-    async fn write_through(&self, row: &Item, keys: &[Key], began: u64) -> bool {
+    /// Stores the row and invalidates the lists it is in, and then looks whether it was overtaken. Returns whether the
+    /// cache was told, and how long that look took.
+    async fn write_through(&self, row: &Item, keys: &[Key], began: u64) -> (bool, Duration) {
         let key = Key::Item(row.id);
         let found = Found::Item(Some(row.clone()));
         let lists = keys.iter().filter(|other| **other != key);
         let mut commands = self.link.invalidation(lists, self.link.options.fence);
         commands.add_command(entry::replace(&key, &entry::write(&key, &found), self.ttl(&found)));
         self.add_copy(&mut commands, row, began);
-        if !self.link.correct(keys, &commands).await {
-            self.link.tally.written_through(Through::Failed);
-            return false;
+        let tally = &self.link.tally;
+        match self.link.correct(keys, &commands).await {
+            Corrected::AsAsked => {}
+            Corrected::Deleted => {
+                tally.written_through(Through::Refused);
+                return (true, Duration::ZERO);
+            }
+            Corrected::Owed => {
+                tally.written_through(Through::Failed);
+                return (false, Duration::ZERO);
+            }
         }
         let id = row.id;
+        let asked = Instant::now();
         let now = self.database.read(move |connection| items::find(connection, &Key::Item(id))).await;
+        let reading = asked.elapsed();
         if now.is_ok_and(|answered| answered.found == found) {
-            self.link.tally.written_through(Through::Done);
-            return true;
+            tally.written_through(Through::Done);
+            return (true, reading);
         }
-        self.link.tally.written_through(Through::Overtaken);
-        self.link.invalidate(keys).await
+        tally.written_through(Through::Overtaken);
+        (self.link.invalidate(keys).await, reading)
     }
 }
