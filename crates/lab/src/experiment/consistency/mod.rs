@@ -1,7 +1,7 @@
 //! `evenkeel lab consistency`: rows are written and read behind a cache that is told of writes in different ways, and
 //! parts fail; what was read that was no longer so is counted, and what was not answered.
 //!
-//! All modes run at the same time, with the same failures at the same moments.
+//! All modes run at the same time and meet the same failures, one mode after the other within moments.
 
 mod clients;
 mod cluster;
@@ -191,8 +191,13 @@ fn fill(clusters: &[Cluster], seed: u64) -> io::Result<()> {
             Load::start(Plan { arrivals: Arrivals::Even, ..plan })
         })
         .collect::<io::Result<_>>()?;
-    loads.into_iter().for_each(|load| drop(load.finish()));
-    Ok(())
+    let failed: u64 = loads.into_iter().map(|load| load.finish().all().failures()).sum();
+    match failed {
+        0 => Ok(()),
+        _ => Err(io::Error::other(format!(
+            "{failed} rows could not be read to fill the caches: the machine is too busy"
+        ))),
+    }
 }
 
 fn plan(cluster: &Cluster, step: Step, requests: Arc<dyn Requests>, seed: u64) -> Plan {

@@ -35,7 +35,7 @@ pub(super) fn report(outcome: &Outcome, circumstances: Circumstances) -> Report 
         text: format!(
             "With the database down nothing is written, so a read is stale only by what was written before; and what is cached \
              stays right under write-through and invalidation, as long as it lives. Reads of which it cannot be said whether \
-             they were stale (they returned what a write had brought that was never acknowledged) are counted apart. The load itself was \
+             they were stale (they returned what a write had brought that was never acknowledged) are not among the stale ones here; the JSON counts them. The load itself was \
              never late by more than {}; where that is much, failures tell of a busy machine.",
             duration(lag)
         ),

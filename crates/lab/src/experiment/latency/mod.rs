@@ -127,7 +127,13 @@ pub(super) fn run(site: &Site, setting: &Setting, progress: &mut dyn Progress) -
             Way::Cache => {
                 progress.say("the cache is warmed");
                 let (rate, time) = size.warm;
-                Load::start(plan(chain.address(), size, rate, time, setting.seed ^ 1))?.finish();
+                let warm = Load::start(plan(chain.address(), size, rate, time, setting.seed ^ 1))?;
+                let failed = warm.finish().all().failures();
+                if failed > 0 {
+                    let why =
+                        format!("{failed} requests failed that warm the cache: the machine is too busy");
+                    return Err(io::Error::other(why));
+                }
             }
         }
         let mut at = Vec::new();

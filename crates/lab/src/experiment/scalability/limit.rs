@@ -30,20 +30,22 @@ pub(super) enum Limit {
 }
 
 impl Evidence {
-    /// A machine that is full is named before a part that is: on it, the part is full of waiting for a core.
+    /// A machine that is full is named before a part that is: on it, the part is full of waiting for a core. But if the proxy
+    /// has most of it, the proxy has filled it.
     pub(super) fn limit(&self) -> Limit {
         match self {
             _ if self.efficiency >= ENOUGH => Limit::Backends,
-            _ if self.machine >= FULL => Limit::Machine,
+            _ if self.machine >= FULL && self.proxy < self.machine / 2.0 => Limit::Machine,
             _ if self.load >= FULL => Limit::Load,
-            _ if self.proxy >= FULL => Limit::Proxy,
+            _ if self.proxy >= FULL || self.machine >= FULL => Limit::Proxy,
             _ => Limit::Unknown,
         }
     }
 
-    /// Whether nothing but the backends and the proxy can be to blame for a lack of throughput.
+    /// Whether nothing but the backends and the proxy can be to blame for a lack of throughput. What the proxy itself has
+    /// used of the machine excuses nothing.
     pub(super) fn is_free(&self) -> bool {
-        self.machine < FULL && self.load < FULL
+        self.machine - self.proxy < FULL && self.load < FULL
     }
 }
 
@@ -70,7 +72,9 @@ mod tests {
     fn what_is_full_is_named() {
         for (evidence, limit, is_free) in [
             (Evidence { efficiency: 0.96, machine: 0.95, ..IDLE }, Limit::Backends, false),
-            (Evidence { machine: 0.97, load: 0.95, proxy: 0.95, ..IDLE }, Limit::Machine, false),
+            (Evidence { machine: 0.97, proxy: 0.05, ..IDLE }, Limit::Machine, false),
+            (Evidence { machine: 0.97, proxy: 0.3, ..IDLE }, Limit::Machine, true),
+            (Evidence { machine: 0.97, proxy: 0.8, ..IDLE }, Limit::Proxy, true),
             (Evidence { load: 0.95, ..IDLE }, Limit::Load, false),
             (Evidence { proxy: 0.95, ..IDLE }, Limit::Proxy, true),
             (IDLE, Limit::Unknown, true),
