@@ -35,17 +35,22 @@ impl Evidence {
     pub(super) fn limit(&self) -> Limit {
         match self {
             _ if self.efficiency >= ENOUGH => Limit::Backends,
-            _ if self.machine >= FULL && self.proxy < self.machine / 2.0 => Limit::Machine,
+            _ if self.is_taken() => Limit::Machine,
             _ if self.load >= FULL => Limit::Load,
             _ if self.proxy >= FULL || self.machine >= FULL => Limit::Proxy,
             _ => Limit::Unknown,
         }
     }
 
-    /// Whether nothing but the backends and the proxy can be to blame for a lack of throughput. What the proxy itself has
-    /// used of the machine excuses nothing.
+    /// Whether nothing but the backends and the proxy can be to blame for a lack of throughput. A machine that the
+    /// proxy itself has filled excuses nothing.
     pub(super) fn is_free(&self) -> bool {
-        self.machine - self.proxy < FULL && self.load < FULL
+        !self.is_taken() && self.load < FULL
+    }
+
+    /// Whether the machine is full, and others than the proxy have most of it.
+    fn is_taken(&self) -> bool {
+        self.machine >= FULL && self.proxy < self.machine / 2.0
     }
 }
 
@@ -73,7 +78,7 @@ mod tests {
         for (evidence, limit, is_free) in [
             (Evidence { efficiency: 0.96, machine: 0.95, ..IDLE }, Limit::Backends, false),
             (Evidence { machine: 0.97, proxy: 0.05, ..IDLE }, Limit::Machine, false),
-            (Evidence { machine: 0.97, proxy: 0.3, ..IDLE }, Limit::Machine, true),
+            (Evidence { machine: 0.97, proxy: 0.3, ..IDLE }, Limit::Machine, false),
             (Evidence { machine: 0.97, proxy: 0.8, ..IDLE }, Limit::Proxy, true),
             (Evidence { load: 0.95, ..IDLE }, Limit::Load, false),
             (Evidence { proxy: 0.95, ..IDLE }, Limit::Proxy, true),

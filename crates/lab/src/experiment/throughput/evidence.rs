@@ -145,10 +145,7 @@ pub(super) fn gather(
     for backend in backends {
         let rate = |metric| backend.rate(metric, span).unwrap_or(0.0);
         evidence.uses.extend([pool(backend, span), places(backend, span)].into_iter().flatten());
-        // Its processor time has the database's threads in it.
-        let threads =
-            backend.most(THREADS, span).unwrap_or(1.0) + backend.most(CONNECTIONS, span).unwrap_or(0.0);
-        let threads = threads.min(around.cores);
+        let threads = backend.most(THREADS, span).unwrap_or(1.0);
         evidence.uses.extend(processor(Thing::BackendCpu, backend, threads, span));
         evidence.inside += rate(TIME);
         if let Some(mean) = ratio(rate(TIME), rate(ANSWERS)) {
