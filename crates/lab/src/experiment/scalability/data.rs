@@ -24,18 +24,20 @@ pub(super) fn data(measured: &Measured) -> Value {
 
 fn window_data(window: &Window) -> Value {
     json!({
-        "requests_per_second": window.rate, "failed": window.failed, "machine_share": window.machine, "load_cores": window.load,
-        "proxy_cores": window.proxy, "backends_cores": window.backends,
-        "others_cores": window.others,
+        "requests_per_second": window.rate, "failed": window.failed, "machine_share": window.used.machine, "load_cores": window.used.load,
+        "proxy_cores": window.used.proxy, "backends_cores": window.used.backends,
+        "others_cores": window.used.others,
     })
 }
 
 fn point_data(point: &Point) -> Value {
-    let calm = point.calm.as_ref().map(|it| {
+    let calm = point.calm.as_ref().map(|calm| {
+        let it = &calm.answers;
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
         json!({
             "requests_per_second": it.rate(), "ok": it.ok, "failed": it.failed, "p50_seconds": seconds(it.p50),
             "p95_seconds": seconds(it.p95), "p99_seconds": seconds(it.p99), "longest_seconds": seconds(it.longest),
+            "machine_share": calm.used.machine,
         })
     });
     json!({ "backends": point.backends, "saturated": window_data(&point.window), "at_0.7": calm })

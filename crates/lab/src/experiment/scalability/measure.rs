@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::limit::Evidence;
-use crate::load::{Arrivals, Get, Load, Plan, Record, Step, Summary};
+use crate::load::{Arrivals, Get, Load, Plan, Step, Summary};
 use crate::site::{Configuration, Part, Processors, Site};
 
 /// The thread of the load that sends.
@@ -61,6 +61,19 @@ pub(super) struct Window {
     pub(super) rate: f64,
     /// Failed within it.
     pub(super) failed: u64,
+    pub(super) used: Usage,
+}
+
+/// What came out at 0.7 of what is nominal.
+#[derive(Debug, Clone)]
+pub(super) struct Calm {
+    pub(super) answers: Summary,
+    pub(super) used: Usage,
+}
+
+/// Processor time used meanwhile.
+#[derive(Debug, Clone)]
+pub(super) struct Usage {
     /// The machine's cores, a share.
     pub(super) machine: f64,
     /// Of the thread that sends the load, in cores.
@@ -73,19 +86,53 @@ pub(super) struct Window {
     pub(super) others: f64,
 }
 
+impl Usage {
+    pub(super) fn evidence(&self, efficiency: f64, workers: usize) -> Evidence {
+        let proxy = self.proxy.unwrap_or_default() / workers as f64;
+        Evidence { efficiency, machine: self.machine, load: self.load, proxy }
+    }
+}
+
 impl Window {
     pub(super) fn evidence(&self, ideal: f64, workers: usize) -> Evidence {
-        Evidence {
-            efficiency: self.rate / ideal,
-            machine: self.machine,
-            load: self.load,
-            proxy: self.proxy.unwrap_or_default() / workers as f64,
-        }
+        self.used.evidence(self.rate / ideal, workers)
     }
 
     /// The proxy's processor time for each request.
     pub(super) fn proxy_per_request(&self) -> Option<Duration> {
-        Duration::try_from_secs_f64(self.proxy? / self.rate).ok()
+        Duration::try_from_secs_f64(self.used.proxy? / self.rate).ok()
+    }
+}
+
+/// Who uses processor time while a load runs.
+struct Watch<'a> {
+    through: Option<&'a Part>,
+    backends: &'a [Part],
+    before: (Processors, Duration, Duration),
+}
+
+impl<'a> Watch<'a> {
+    fn begin(through: Option<&'a Part>, backends: &'a [Part]) -> io::Result<Self> {
+        Ok(Self { through, backends, before: Self::used(through, backends)? })
+    }
+
+    /// So far: by all, by the proxy, by the backends.
+    fn used(through: Option<&Part>, backends: &[Part]) -> io::Result<(Processors, Duration, Duration)> {
+        let sum = |sum: Duration, part: &Part| part.cpu().map(|cpu| sum + cpu);
+        let proxy = through.map_or(Ok(Duration::ZERO), Part::cpu)?;
+        Ok((Processors::now(SENDER)?, proxy, backends.iter().try_fold(Duration::ZERO, sum)?))
+    }
+
+    /// Since it began. The load must not be over.
+    fn end(self) -> io::Result<Usage> {
+        let (processors, proxy, backends) = Self::used(self.through, self.backends)?;
+        let usage = processors.since(&self.before.0);
+        let cores = |now: Duration, then: Duration| now.saturating_sub(then).as_secs_f64() / usage.seconds;
+        let proxy = self.through.map(|_| cores(proxy, self.before.1));
+        let backends = cores(backends, self.before.2);
+        let known = usage.thread + proxy.unwrap_or_default() + backends;
+        let others = (usage.machine * usage.cores as f64 - known).max(0.0);
+        Ok(Usage { machine: usage.machine, load: usage.thread, proxy, backends, others })
     }
 }
 
@@ -122,38 +169,36 @@ pub(super) fn saturated(
     ];
     let load = start(to, steps, Arrivals::Even, places, PATIENCE, seed)?;
     thread::sleep(ramp + times.warm);
-    let used = || -> io::Result<(Processors, Duration, Duration)> {
-        let sum = |sum: Duration, part: &Part| part.cpu().map(|cpu| sum + cpu);
-        let proxy = through.map_or(Ok(Duration::ZERO), Part::cpu)?;
-        Ok((Processors::now(SENDER)?, proxy, backends.iter().try_fold(Duration::ZERO, sum)?))
-    };
     // A load counts its own time only until its last request was due, which was at once.
     let look = || (Instant::now(), load.totals());
-    let (used_before, (since, before)) = (used()?, look());
+    let watch = Watch::begin(through, backends)?;
+    let (since, before) = look();
     thread::sleep(times.window);
-    let ((until, after), used_after) = (look(), used()?);
+    let ((until, after), used) = (look(), watch.end()?);
     let within = after.since(&before);
-    let usage = used_after.0.since(&used_before.0);
-    let cores = |now: Duration, then: Duration| now.saturating_sub(then).as_secs_f64() / usage.seconds;
-    let proxy = through.map(|_| cores(used_after.1, used_before.1));
-    let backends = cores(used_after.2, used_before.2);
-    let known = usage.thread + proxy.unwrap_or_default() + backends;
     Ok(Window {
         rate: within.ok as f64 / until.saturating_duration_since(since).as_secs_f64(),
         failed: within.failed.values().sum(),
-        machine: usage.machine,
-        load: usage.thread,
-        proxy,
-        backends,
-        others: (usage.machine * usage.cores as f64 - known).max(0.0),
+        used,
     })
 }
 
 /// An open loop at that rate.
-pub(super) fn calm(to: SocketAddr, rate: f64, time: Duration, seed: u64) -> io::Result<Summary> {
+pub(super) fn calm(
+    to: SocketAddr,
+    through: Option<&Part>,
+    backends: &[Part],
+    rate: f64,
+    time: Duration,
+    seed: u64,
+) -> io::Result<Calm> {
     let steps = vec![Step { rate, time }];
-    let record: Record = start(to, steps, Arrivals::Poisson, 4_096, Duration::from_secs(5), seed)?.finish();
-    Ok(record.all())
+    let load = start(to, steps, Arrivals::Poisson, 4_096, Duration::from_secs(5), seed)?;
+    let watch = Watch::begin(through, backends)?;
+    // Short of its end, or the sending thread is gone with its figures.
+    thread::sleep(time.mul_f64(0.9));
+    let used = watch.end()?;
+    Ok(Calm { answers: load.finish().all(), used })
 }
 
 fn start(

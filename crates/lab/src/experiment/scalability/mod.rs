@@ -15,9 +15,8 @@ use std::io;
 use std::time::Duration;
 
 use self::law::Law;
-use self::measure::{Kind, Times, Window, calm, proxy, saturated};
+use self::measure::{Calm, Kind, Times, Window, calm, proxy, saturated};
 use super::{Progress, Setting};
-use crate::load::Summary;
 use crate::report::{Circumstances, Report};
 use crate::site::{Part, Site};
 
@@ -50,7 +49,7 @@ struct Point {
     backends: usize,
     window: Window,
     /// At 0.7 of nominal; not measured with fast backends.
-    calm: Option<Summary>,
+    calm: Option<Calm>,
 }
 
 /// The same load on proxies with so many workers.
@@ -167,7 +166,10 @@ fn point(
     let places = (UNDER_WAY * all).ceil() as usize;
     // With room first: nothing is left over from it.
     let calm = match kind.name == scale.steady.name {
-        true => Some(calm(to, CALM * kind.nominal() * count as f64, scale.times.calm, setting.seed)?),
+        true => {
+            let rate = CALM * kind.nominal() * count as f64;
+            Some(calm(to, through.as_ref(), backends, rate, scale.times.calm, setting.seed)?)
+        }
         false => None,
     };
     let window =

@@ -39,10 +39,10 @@ pub(super) fn used(curve: &Curve) -> Plot {
         x: Axis { label: "backends".to_owned(), logarithmic: false },
         y: Axis { label: "cores".to_owned(), logarithmic: false },
         lines: vec![
-            line("load", &|window| window.load),
-            line("proxy", &|window| window.proxy.unwrap_or_default()),
-            line("backends", &|window| window.backends),
-            line("everything else on the machine", &|window| window.others),
+            line("load", &|window| window.used.load),
+            line("proxy", &|window| window.used.proxy.unwrap_or_default()),
+            line("backends", &|window| window.used.backends),
+            line("everything else on the machine", &|window| window.used.others),
         ],
         marks: Vec::new(),
     }

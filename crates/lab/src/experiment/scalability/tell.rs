@@ -4,11 +4,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::limit::Limit;
-use super::measure::Window;
+use super::measure::{Calm, Window};
 use super::{CALM, CLIENTS, Curve, Measured, Point, Scale, UNDER_WAY, Workers};
 use super::{data, plots};
 use crate::figures::{count, duration};
-use crate::load::Summary;
 use crate::report::{Block, Circumstances, Promise, Report, Table};
 
 /// How long the slowest hundredth may take at 0.7 of capacity, in service times.
@@ -108,7 +107,7 @@ fn promises(steady: &Curve, direct: &Point) -> (Vec<Promise>, String) {
         let Some(point) = steady.at(backends) else { continue };
         // What comes out well in spite of a full machine is well.
         if !is_comparable(point) && steady.efficiency(point) < least {
-            unjudged.push(format!("efficiency with {backends} ({} busy)", share(point.window.machine)));
+            unjudged.push(format!("efficiency with {backends} ({} busy)", share(point.window.used.machine)));
             continue;
         }
         promises.push(Promise {
@@ -118,10 +117,10 @@ fn promises(steady: &Curve, direct: &Point) -> (Vec<Promise>, String) {
             kept: steady.efficiency(point) >= least,
         });
     }
-    let calm: Vec<(&Point, &Summary)> =
+    let calm: Vec<(&Point, &Calm)> =
         steady.points.iter().filter_map(|point| Some((point, point.calm.as_ref()?))).collect();
-    let failed: u64 = calm.iter().map(|(_, calm)| calm.failures()).sum();
-    let all: u64 = calm.iter().map(|(_, calm)| calm.ok).sum::<u64>() + failed;
+    let failed: u64 = calm.iter().map(|(_, calm)| calm.answers.failures()).sum();
+    let all: u64 = calm.iter().map(|(_, calm)| calm.answers.ok).sum::<u64>() + failed;
     promises.push(Promise {
         what: format!("requests that failed at {CALM} of capacity"),
         wanted: "0".to_owned(),
@@ -137,11 +136,12 @@ fn promises(steady: &Curve, direct: &Point) -> (Vec<Promise>, String) {
     });
     let bound = steady.kind.service * P99;
     let mut slowest = None;
-    for (point, p99) in calm.iter().filter_map(|(point, calm)| Some((point, calm.p99?))) {
-        if is_free(point) || p99 <= bound {
+    for (point, calm) in calm {
+        let Some(p99) = calm.answers.p99 else { continue };
+        if p99 <= bound || calm.used.evidence(CALM, cores()).is_free() {
             slowest = slowest.max(Some(p99));
         } else {
-            unjudged.push(format!("p99 with {} ({} busy)", point.backends, share(point.window.machine)));
+            unjudged.push(format!("p99 with {} ({} busy)", point.backends, share(calm.used.machine)));
         }
     }
     promises.extend(slowest.map(|slowest| Promise {
@@ -178,11 +178,11 @@ fn efficiency(title: &str, curve: &Curve) -> Table {
             point.backends.to_string(),
             count(window.rate.round() as u64),
             share(curve.efficiency(point)),
-            share(window.machine),
-            format!("{:.2}", window.load),
-            window.proxy.map_or_else(|| "-".to_owned(), |cores| format!("{cores:.2}")),
-            format!("{:.2}", window.backends),
-            format!("{:.2}", window.others),
+            share(window.used.machine),
+            format!("{:.2}", window.used.load),
+            window.used.proxy.map_or_else(|| "-".to_owned(), |cores| format!("{cores:.2}")),
+            format!("{:.2}", window.used.backends),
+            format!("{:.2}", window.used.others),
             limit(curve, point).name().to_owned(),
         ]
     });
@@ -190,7 +190,8 @@ fn efficiency(title: &str, curve: &Curve) -> Table {
 }
 
 fn latency(steady: &Curve, direct: &Point) -> Table {
-    let row = |name: String, it: &Summary| {
+    let row = |name: String, calm: &Calm| {
+        let it = &calm.answers;
         let sent = it.ok + it.failures();
         vec![
             name,
@@ -200,6 +201,7 @@ fn latency(steady: &Curve, direct: &Point) -> Table {
             duration(it.p95),
             duration(it.p99),
             duration(it.longest),
+            share(calm.used.machine),
         ]
     };
     let direct = direct.calm.as_ref().map(|calm| row("1, without a proxy".to_owned(), calm));
@@ -209,7 +211,7 @@ fn latency(steady: &Curve, direct: &Point) -> Table {
             "Latency at {CALM} of capacity; one service takes {}",
             duration(Some(steady.kind.service))
         ),
-        head: ["backends", "requests/s", "failed", "p50", "p95", "p99", "longest"]
+        head: ["backends", "requests/s", "failed", "p50", "p95", "p99", "longest", "machine busy"]
             .map(str::to_owned)
             .to_vec(),
         rows: direct.into_iter().chain(behind).collect(),
@@ -219,7 +221,7 @@ fn latency(steady: &Curve, direct: &Point) -> Table {
 /// What the proxy costs.
 fn cost(steady: &Curve, direct: &Point) -> String {
     let Some(behind) = steady.at(1) else { return String::new() };
-    let median = |point: &Point| point.calm.as_ref().and_then(|calm| calm.p50);
+    let median = |point: &Point| point.calm.as_ref().and_then(|calm| calm.answers.p50);
     format!(
         "Without the proxy the one backend served {:.1} requests/s with every place taken, behind it {:.1}; the median at {CALM} \
          of capacity was {} without and {} behind.",
@@ -269,7 +271,7 @@ fn verdict(steady: &Curve) -> String {
             Some(Limit::Unknown) => ", and no part was seen full".to_owned(),
             Some(other) => format!(", held back by the {}", other.name()),
         },
-        duration(calm.and_then(|it| it.p99)),
+        duration(calm.and_then(|it| it.answers.p99)),
         duration(Some(steady.kind.service)),
     )
 }
@@ -286,7 +288,7 @@ fn bend(curve: &Curve) -> String {
     let window = &bent.window;
     let cores = cores();
     // A core's quarter is more than this machine's own housekeeping.
-    let others = match window.others {
+    let others = match window.used.others {
         cores if cores >= 0.25 => format!(", {cores:.2} of them with other work"),
         _ => String::new(),
     };
@@ -294,12 +296,12 @@ fn bend(curve: &Curve) -> String {
         Limit::Machine => format!(
             "the machine's {cores} core{} were {} busy{others}",
             if cores == 1 { "" } else { "s" },
-            share(window.machine)
+            share(window.used.machine)
         ),
-        Limit::Load => format!("the load's sending thread used {} of its core", share(window.load)),
+        Limit::Load => format!("the load's sending thread used {} of its core", share(window.used.load)),
         Limit::Proxy => format!(
             "the proxy's workers used {} of their cores",
-            share(window.proxy.unwrap_or_default() / cores as f64)
+            share(window.used.proxy.unwrap_or_default() / cores as f64)
         ),
         Limit::Backends | Limit::Unknown => {
             "no part was seen full: the window is short, or something else ran".to_owned()
@@ -312,9 +314,9 @@ fn bend(curve: &Curve) -> String {
         bent.backends,
         count(window.rate.round() as u64),
         share(curve.efficiency(bent)),
-        each(window.load),
-        each(window.proxy.unwrap_or_default()),
-        each(window.backends),
+        each(window.used.load),
+        each(window.used.proxy.unwrap_or_default()),
+        each(window.used.backends),
     )
 }
 
@@ -334,10 +336,10 @@ fn by_workers(workers: &[Workers]) -> Table {
             it.workers.to_string(),
             count(window.rate.round() as u64),
             window.proxy_per_request().map_or_else(|| "-".to_owned(), micros),
-            format!("{:.2}", window.proxy.unwrap_or_default()),
-            format!("{:.2}", window.load),
-            format!("{:.2}", window.backends),
-            share(window.machine),
+            format!("{:.2}", window.used.proxy.unwrap_or_default()),
+            format!("{:.2}", window.used.load),
+            format!("{:.2}", window.used.backends),
+            share(window.used.machine),
         ]
     });
     Table {
@@ -355,8 +357,8 @@ fn shared(workers: &[Workers]) -> String {
         values.iter().sum::<f64>() / values.len() as f64
     };
     let rate = |count| mean(count, &|window| window.rate);
-    let per_request = |window: &Window| window.proxy.unwrap_or_default() / window.rate;
-    let machine = |count| mean(count, &|window| window.machine);
+    let per_request = |window: &Window| window.used.proxy.unwrap_or_default() / window.rate;
+    let machine = |count| mean(count, &|window| window.used.machine);
     let full = if machine(1) >= 0.9 && machine(2) >= 0.9 {
         "with one worker the machine was as full as with two, so there was no core for the second to use: nothing is promised here"
     } else {
