@@ -32,7 +32,7 @@ fn backends_add_up_until_something_is_full_and_that_is_named() {
         assert_eq!(point["at_0.7"]["failed"], serde_json::json!({}), "{point:#}");
         assert!(point["at_0.7"]["p50_seconds"].as_f64().unwrap() >= 0.05, "{point:#}");
     }
-    // Eight that could do 2,000 each are more than a debug build can drive on the cores it shares with them.
+    // Eight that could do 4,000 each are more than a debug build can drive on the cores it shares with them.
     let fast = data["fast"]["points"].as_array().unwrap();
     assert!(rate(&fast[3]) > rate(&steady[3]) || fast[3]["limit"] != "backends", "{data:#}");
     for curve in ["steady", "fast"] {

@@ -80,7 +80,7 @@ impl Scale {
         Self {
             counts,
             steady: Kind { name: "steady", places, service: ms(50) },
-            fast: Kind { name: "fast", places: 40, service: ms(20) },
+            fast: Kind { name: "fast", places: 80, service: ms(20) },
             times,
             rounds,
         }
