@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use evenkeel_lab::demo::DemoOptions;
 
+use crate::time::time;
+
 /// How the demo is run.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -15,9 +17,9 @@ pub(crate) struct Arguments {
     /// Send no requests
     #[arg(long, conflicts_with = "rate")]
     no_load: bool,
-    /// End after this many seconds; else with Ctrl-C
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
-    duration: Option<u32>,
+    /// End after this time, such as 30s or 5m; else with Ctrl-C
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    duration: Option<Duration>,
     /// Print the configuration of its proxy and end
     #[arg(long)]
     show_config: bool,
@@ -27,7 +29,7 @@ pub(crate) struct Arguments {
 pub(crate) fn demo(arguments: &Arguments) -> ExitCode {
     let options = DemoOptions {
         rate: Some(arguments.rate).filter(|_| !arguments.no_load),
-        duration: arguments.duration.map(|seconds| Duration::from_secs(seconds.into())),
+        duration: arguments.duration,
         ..DemoOptions::default()
     };
     match arguments.show_config {

@@ -79,7 +79,7 @@ pub(crate) fn lab(arguments: &Arguments) -> Result<ExitCode, String> {
     })?;
     report::prepare(&arguments.out).map_err(|error| error.to_string())?;
     let site = Site::new(program).map_err(|error| format!("cannot start: {error}"))?;
-    clear_when_interrupted(site.path().to_owned())
+    clear_when_interrupted(site.path().to_owned(), arguments.out.clone())
         .map_err(|error| format!("cannot listen for signals: {error}"))?;
     let mut reports = Vec::new();
     for experiment in experiments {
@@ -97,8 +97,11 @@ pub(crate) fn lab(arguments: &Arguments) -> Result<ExitCode, String> {
     Ok(if reports.iter().all(Report::is_kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// What a shell makes of a process that INT ended: a broken promise is 1.
+const INTERRUPTED: i32 = 130;
+
 /// Has INT and TERM remove what the parts have written and end the process; the parts end with it.
-fn clear_when_interrupted(directory: PathBuf) -> io::Result<()> {
+fn clear_when_interrupted(directory: PathBuf, reports: PathBuf) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate) = {
         let _inside = runtime.enter();
@@ -113,7 +116,12 @@ fn clear_when_interrupted(directory: PathBuf) -> io::Result<()> {
         });
         // What cannot be removed is left to the system, which clears its temporary directory.
         let _ = fs::remove_dir_all(&directory);
-        std::process::exit(1);
+        let _ = writeln!(
+            io::stderr(),
+            "\ninterrupted; reports of the experiments that were over are in {}",
+            reports.display()
+        );
+        std::process::exit(INTERRUPTED);
     })?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use evenkeel_lab::load::{
-    Arrivals, Below, Exporter, Get, Items, Load, Plan, Requests, Step, Summary, Totals,
+    Arrivals, Below, Exporter, Failure, Get, Items, Load, Plan, Requests, Step, Summary, Totals,
 };
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -125,17 +125,28 @@ pub(crate) fn load(arguments: &Arguments) -> Result<ExitCode, String> {
     let totals = load.totals();
     output::say(&line("all", &totals, arguments.json))?;
     if !arguments.json {
-        for failure in load.record().failures.iter().take(5) {
-            output::say(&format!(
-                "  at {:.1} s {}: {}\n",
-                failure.due.as_secs_f64(),
-                failure.request,
-                failure.why
-            ))?;
+        for (failure, others) in distinct(&load.record().failures) {
+            let others =
+                if others > 0 { format!(" (and {others} of the first like it)") } else { String::new() };
+            let at = failure.due.as_secs_f64();
+            output::say(&format!("  at {at:.1} s {}: {}{others}\n", failure.request, failure.why))?;
         }
     }
     let is_good = totals.summary().failures() <= arguments.tolerate;
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The first failures of different kinds, at most five, each with how many others there were of its kind.
+fn distinct(failures: &[Failure]) -> Vec<(&Failure, usize)> {
+    let mut kinds: Vec<(&Failure, usize)> = Vec::new();
+    for failure in failures {
+        match kinds.iter_mut().find(|(first, _)| first.why == failure.why) {
+            Some((_, others)) => *others += 1,
+            None => kinds.push((failure, 0)),
+        }
+    }
+    kinds.truncate(5);
+    kinds
 }
 
 impl Arguments {

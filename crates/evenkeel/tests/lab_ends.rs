@@ -66,7 +66,7 @@ fn no_part_outlives_it() {
 fn interrupted_it_removes_what_its_parts_wrote() {
     for signal in ["-INT", "-TERM"] {
         let (temporary, code) = ends(signal);
-        assert_eq!(code, Some(1));
+        assert_eq!(code, Some(130));
         let left: Vec<_> = std::fs::read_dir(temporary.join("")).unwrap().flatten().collect();
         assert_eq!(left.len(), 1, "the reports' directory alone: {left:?}");
     }

@@ -275,7 +275,7 @@ fn at_listener(
             explained(Some(route), describe(&route.matcher), refused, decision)
         }
         (None, Some(upstream)) => {
-            let because = format!("no route takes it: the upstream of listener {}", listener.name);
+            let because = format!("no route takes it, so the upstream of listener {} does", listener.name);
             let decision = Decision::Forward { branches: branch(upstream, 100.0).into_iter().collect() };
             explained(None, because, refused, decision)
         }

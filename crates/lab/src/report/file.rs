@@ -48,6 +48,10 @@ impl Report {
 /// # Errors
 /// Nothing can be written there; the sentence says what to do.
 pub fn prepare(directory: &Path) -> io::Result<()> {
+    if directory.exists() && !directory.is_dir() {
+        let reason = format!("{} is not a directory; choose another with --out", directory.display());
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, reason));
+    }
     let probe = directory.join(format!("probe.{}", process::id()));
     put(&probe, "")?;
     fs::remove_file(probe)

@@ -27,7 +27,7 @@ pub(super) fn report(
         name: "throughput".to_owned(),
         question: "What breaks first?".to_owned(),
         method: method(pace, plant),
-        verdict: vec![verdict(outcome)],
+        verdict: [Some(verdict(outcome)), strangers(outcome)].into_iter().flatten().collect(),
         promises: promises(outcome),
         blocks,
         circumstances,
@@ -81,6 +81,21 @@ fn verdict(outcome: &Outcome) -> String {
         percent(Some(broken.taken.failed())),
         sentence(finding),
     )
+}
+
+/// Said where the machine had other work: its rates are then not what it could do.
+fn strangers(outcome: &Outcome) -> Option<String> {
+    let evidence = &outcome.steps.last()?.evidence;
+    let machine = evidence.uses.iter().find(|used| used.thing == Thing::Machine)?;
+    let others = machine.used * machine.there_is - evidence.ours;
+    // A core's quarter is more than the system's own housekeeping.
+    (others >= 0.25).then(|| {
+        format!(
+            "Of the machine's {:.0} cores {others:.1} were used by something else: what broke first is as likely to have been \
+             named, the rates are lower than they would be without.",
+            machine.there_is
+        )
+    })
 }
 
 /// What broke, and why that is believed.
