@@ -18,7 +18,6 @@ const LATER: &[(&[&str], &str)] = &[
     (&["mirror", "shadow"], "mirroring is"),
     (&["hedge", "hedging"], "hedging is"),
     (&["outliers", "outlier_detection", "circuit_breaker"], "outlier detection is"),
-    (&["queue"], "queueing is"),
     (&["sticky", "session_affinity", "affinity"], "session affinity is"),
     (&["slow_start"], "slow start is"),
     (&["rewrite", "strip_prefix"], "rewriting paths is"),

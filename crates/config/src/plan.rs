@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use evenkeel_policy::balance::Algorithm;
 use evenkeel_policy::health::Thresholds;
+use evenkeel_policy::queue::QueueRules;
 use evenkeel_policy::retry::RetryRules;
 use evenkeel_policy::routing::Matcher;
 use ipnet::IpNet;
@@ -211,6 +212,8 @@ pub struct Upstream {
     pub retry: RetryRules,
     /// Timeouts towards endpoints.
     pub timeouts: UpstreamTimeouts,
+    /// Where requests wait while all endpoints are full; `None` lets none wait.
+    pub queue: Option<QueueRules>,
     /// Idle connections kept.
     pub pool: Pool,
 }

@@ -180,11 +180,12 @@ tables! {
         table retry: Retry;
         /// Timeouts towards endpoints.
         table timeouts: UpstreamTimeouts;
+        /// Where requests wait while every endpoint has as many as its `max_in_flight`. In order; once the queue has not been empty for 100 ms, which is no burst any more, the newest is served first, and has the place of the oldest where there is none left.
+        optional queue: Queue = "such requests are answered 503 at once";
         /// Idle connections that are kept for later requests.
         table pool: Pool;
         - "tls" = "TLS is";
         - "outliers" = "outlier detection is";
-        - "queue" = "queueing is";
         - "proxy_protocol" = "the PROXY protocol is";
     }
 
@@ -246,6 +247,14 @@ tables! {
         optional attempt: Time<1> = "only `response` counts";
         /// How long an endpoint may take to send the next piece of a body, or to accept one.
         default stall: Time<1> = Time::seconds(30);
+    }
+
+    /// Where requests wait for a free place. The table alone, empty, switches it on.
+    Queue {
+        /// Requests that may wait at once, over all workers; more are answered 503.
+        default size: Number<1, 1_000_000> = Number(1000);
+        /// How long each; then 503.
+        default timeout: Time<1> = Time::seconds(5);
     }
 
     /// Idle connections that are kept for later requests.

@@ -8,7 +8,7 @@ use evenkeel_config::Plan;
 use evenkeel_config::plan::Upstream;
 use evenkeel_policy::endpoint::{State, Status};
 use evenkeel_policy::health::Start;
-use evenkeel_proxy::SharedEndpoint;
+use evenkeel_proxy::{SharedEndpoint, WaitingRoom};
 use evenkeel_telemetry::ControlSeries;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -52,6 +52,8 @@ pub(crate) struct Registry {
     /// Where what happens to them is remembered.
     pub(crate) journal: Arc<Journal>,
     entries: HashMap<(String, String), Entry>,
+    /// By upstream.
+    rooms: HashMap<String, Arc<WaitingRoom>>,
 }
 
 /// Endpoints of a plan that may come into force: those that stay, by name, and those that are new, watched already.
@@ -60,6 +62,8 @@ pub(crate) struct Prepared {
     new: HashMap<(String, String), Entry>,
     /// In the order of the plan.
     pub(crate) shared: Vec<Vec<Arc<SharedEndpoint>>>,
+    /// In the same order.
+    pub(crate) rooms: Vec<Arc<WaitingRoom>>,
 }
 
 fn key(upstream: &Upstream, label: &str) -> (String, String) {
@@ -116,12 +120,15 @@ impl Registry {
                 prepared.new.insert(key, entry);
             }
             prepared.shared.push(list);
+            prepared.rooms.push(self.rooms.get(&upstream.name).cloned().unwrap_or_default());
         }
         prepared
     }
 
     /// Brings prepared endpoints into force; those that the plan does not name are gone.
     pub(crate) fn commit(&mut self, plan: &Plan, prepared: Prepared, telemetry: &Arc<ControlSeries>) {
+        self.rooms =
+            plan.upstreams.iter().map(|upstream| upstream.name.clone()).zip(prepared.rooms).collect();
         let mut old = std::mem::take(&mut self.entries);
         let mut new = prepared.new;
         for upstream in &plan.upstreams {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use crate::latency::Latency;
+
 /// Index of an endpoint in its upstream's [`Endpoints`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointId(pub u32);
@@ -200,6 +202,8 @@ impl Status {
 #[repr(align(128))]
 pub struct Load {
     in_flight: AtomicU32,
+    /// How long it takes; kept only for algorithms that heed it, on the line that is written anyway.
+    pub latency: Latency,
 }
 
 impl Load {

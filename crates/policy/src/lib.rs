@@ -6,7 +6,7 @@
 //!
 //! A request meets the modules in this order: [`routing`] names its route, [`endpoint`] and
 //! [`eligibility`] say who could take it, [`balance`] picks one, [`forwarding`] says which headers
-//! travel, [`retry`] whether a failed attempt is repeated, [`rejection`] what is answered otherwise.
+//! travel, [`queue`] who waits while all are full, [`retry`] whether a failed attempt is repeated, [`rejection`] what is answered otherwise.
 //! [`health`] judges endpoints on the side.
 
 pub mod balance;
@@ -14,6 +14,8 @@ pub mod eligibility;
 pub mod endpoint;
 pub mod forwarding;
 pub mod health;
+pub mod latency;
+pub mod queue;
 pub mod rejection;
 pub mod retry;
 pub mod rng;

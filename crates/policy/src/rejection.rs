@@ -37,6 +37,10 @@ pub enum Rejection {
     EndpointsDown,
     /// Every endpoint that is up has as many requests as it may.
     EndpointsBusy,
+    /// Every endpoint that is up has as many requests as it may, and so has the queue.
+    QueueFull,
+    /// No endpoint had a free place for as long as a request may wait for one.
+    QueueTimeout,
     /// Every endpoint is draining or has weight 0.
     EndpointsDrained,
     /// The endpoint's name does not resolve.
@@ -87,7 +91,7 @@ struct Row {
 
 impl Rejection {
     /// Every rejection in order of declaration: `rejection as usize` is its place here.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::MalformedRequest,
         Self::AmbiguousFraming,
         Self::BadHost,
@@ -103,6 +107,8 @@ impl Rejection {
         Self::NoRoute,
         Self::EndpointsDown,
         Self::EndpointsBusy,
+        Self::QueueFull,
+        Self::QueueTimeout,
         Self::EndpointsDrained,
         Self::UnresolvedName,
         Self::ConnectRefused,
@@ -196,6 +202,10 @@ impl Rejection {
                 "No server for this request is up; try again later."),
             Self::EndpointsBusy => row(503, "connection_limit_reached", "endpoints_busy",
                 "Every server for this request is at its limit; try again shortly."),
+            Self::QueueFull => row(503, "connection_limit_reached", "queue_full",
+                "Every server for this is busy and as many requests wait as may; try again later."),
+            Self::QueueTimeout => row(503, "connection_limit_reached", "queue_timeout",
+                "No server for this had time for as long as a request may wait; try again later."),
             Self::EndpointsDrained => row(503, "destination_unavailable", "endpoints_drained",
                 "Every server for this request has been taken out of service; try again later."),
             Self::UnresolvedName => row(502, "dns_error", "unresolved_name",

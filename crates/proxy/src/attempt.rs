@@ -1,6 +1,7 @@
 //! One attempt at one endpoint: a connection, old or new, and the exchange on it.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenkeel_http1::Fault;
@@ -13,7 +14,9 @@ use crate::flight::Flight;
 use crate::forward::{Retries, Upload};
 use crate::pool::EndpointConnection;
 use crate::record::Record;
-use crate::upstream::EndpointState;
+use crate::room::WaitingRoom;
+use crate::upstream::{EndpointState, UpstreamState};
+use crate::wait::Wait;
 
 /// A request counted at an endpoint for as long as the attempt lasts. The count itself was made by the pick.
 pub(crate) struct InFlight {
@@ -22,12 +25,24 @@ pub(crate) struct InFlight {
     /// When it ended, if somebody looked at the clock then.
     pub(crate) ended: Option<Instant>,
     pub(crate) status: Option<u16>,
+    wait: Option<Wait>,
+    /// Who is told that there is a free place again.
+    room: Option<Arc<WaitingRoom>>,
 }
 
 impl InFlight {
-    pub(crate) fn begin(endpoint: Rc<EndpointState>, began: Instant) -> Self {
+    pub(crate) fn begin(endpoint: Rc<EndpointState>, upstream: &UpstreamState, began: Instant) -> Self {
         endpoint.series.begin();
-        Self { endpoint, began, ended: None, status: None }
+        let wait = Wait::begin(&endpoint, upstream.memory, began);
+        Self { endpoint, began, ended: None, status: None, wait, room: upstream.room.clone() }
+    }
+
+    /// Its answer begins. One that the endpoint failed with says nothing of the time that answers take.
+    pub(crate) fn answered(&mut self, status: u16, now: Instant) {
+        self.status = Some(status);
+        if let (Some(wait), ..500) = (self.wait.take(), status) {
+            wait.answered(now);
+        }
     }
 }
 
@@ -35,6 +50,9 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.endpoint.shared.load.end();
         let ended = self.ended.unwrap_or_else(Instant::now);
+        if let Some(room) = &self.room {
+            room.release(ended);
+        }
         self.endpoint.series.end(self.status, ended.saturating_duration_since(self.began));
     }
 }

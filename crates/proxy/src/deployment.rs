@@ -8,9 +8,11 @@ use evenkeel_net::{Listener, Target};
 use evenkeel_policy::endpoint::{Load, Status};
 use tokio::sync::Notify;
 
+use crate::room::WaitingRoom;
+
 /// One whole configuration, as every worker receives it.
 ///
-/// Invariant: `listeners` and `upstreams` run parallel to the lists of the plan.
+/// Invariant: `listeners`, `upstreams` and `rooms` run parallel to the lists of the plan.
 #[derive(Debug)]
 pub struct Deployment {
     /// What the operator wants.
@@ -19,6 +21,8 @@ pub struct Deployment {
     pub listeners: Vec<Arc<SharedListener>>,
     /// The endpoints of each upstream.
     pub upstreams: Vec<Vec<Arc<SharedEndpoint>>>,
+    /// Where the requests of each upstream wait while its endpoints are full.
+    pub rooms: Vec<Arc<WaitingRoom>>,
 }
 
 /// A listening socket and how many connections came of it, over all workers.

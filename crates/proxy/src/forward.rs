@@ -12,6 +12,7 @@ use crate::attempt::{Attempt, Ended, InFlight};
 use crate::body::Relay;
 use crate::connection::{Connection, Next};
 use crate::exchange::{reject, reject_fault};
+use crate::queue::{self, Unserved};
 use crate::record::Record;
 use crate::state::{Destination, Worker};
 use crate::upstream::UpstreamState;
@@ -42,20 +43,42 @@ pub(crate) async fn run(connection: &mut Connection, mut record: Record, destina
     let mut last: Option<Rejection> = None;
     loop {
         let worker = connection.worker.clone();
-        let (id, endpoint) = match upstream.pick(&worker, &tried) {
+        // The clock is worth looking at only when time has passed.
+        let mut began = if record.attempts == 0 { record.started } else { Instant::now() };
+        let picked = match upstream.is_queueing() {
+            true => None,
+            false => match upstream.pick(&worker, &tried, began) {
+                Err(ineligible) if ineligible.busy > 0 && upstream.room.is_some() => None,
+                picked => Some(picked.map_err(Unserved::Ineligible)),
+            },
+        };
+        let picked = match picked {
+            Some(picked) => picked,
+            None => {
+                let picked = queue::wait(connection, &upstream, &tried, upload.answer_by).await;
+                began = Instant::now();
+                picked
+            }
+        };
+        let (id, endpoint) = match picked {
             Ok(picked) => picked,
-            Err(ineligible) => {
+            Err(Unserved::Ineligible(ineligible)) => {
                 // What the last endpoint did says more than that there was no other one.
                 let rejection = last.unwrap_or_else(|| upstream.rejection(&ineligible));
                 let detail = last.is_none().then(|| ineligible.to_string());
                 return reject(connection, record, rejection, detail.as_deref()).await;
             }
+            Err(Unserved::Rejected(rejection)) => {
+                return reject(connection, record, last.unwrap_or(rejection), None).await;
+            }
+            Err(Unserved::Gone) => {
+                record.rejection = Some(Rejection::ClientClosed);
+                return Next::Close;
+            }
         };
         record.attempts += 1;
         record.endpoint = Some(endpoint.clone());
-        // The clock is worth looking at only when time has passed.
-        let began = if record.attempts == 1 { record.started } else { Instant::now() };
-        let in_flight = InFlight::begin(endpoint.clone(), began);
+        let in_flight = InFlight::begin(endpoint.clone(), &upstream, began);
         let retries = Retries { worker: &worker, upstream: &upstream, tried: &mut tried, id };
         let attempt = Attempt { connection, record: &mut record, upload: &mut upload, in_flight, retries };
         match attempt.run().await {

@@ -143,7 +143,8 @@ impl Flight<'_> {
         output: &mut Vec<u8>,
     ) -> HeadStep {
         let status = received.status;
-        self.attempt.in_flight.status = Some(status);
+        let now = Instant::now();
+        self.attempt.in_flight.answered(status, now);
         let is_sent = self.is_sent();
         let Attempt { connection, record, upload, retries, .. } = &mut self.attempt;
         let may_retry = retries.upstream().settings.retry.on.statuses.contains(&status);
@@ -159,7 +160,7 @@ impl Flight<'_> {
         output.clear();
         heads::write_response(output, received, Some(leaving));
         record.status = status;
-        record.first_byte = Some(Instant::now());
+        record.first_byte = Some(now);
         record.bytes_out = output.len() as u64;
         connection.is_answering = true;
 

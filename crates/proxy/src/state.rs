@@ -166,8 +166,10 @@ impl Snapshot {
         let upstreams: Vec<Rc<UpstreamState>> = plan
             .upstreams
             .iter()
-            .zip(&deployment.upstreams)
-            .map(|(settings, endpoints)| Rc::new(UpstreamState::new(settings, endpoints, telemetry, kept)))
+            .zip(deployment.upstreams.iter().zip(&deployment.rooms))
+            .map(|(settings, (endpoints, room))| {
+                Rc::new(UpstreamState::new(settings, endpoints, room, telemetry, kept))
+            })
             .collect();
         let listeners = plan
             .listeners

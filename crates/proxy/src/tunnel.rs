@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use evenkeel_config::plan::OnDown;
 use evenkeel_net::{Peer, Stream};
+use evenkeel_policy::latency::Memory;
 use evenkeel_policy::rejection::Rejection;
 use evenkeel_policy::retry::Attempted;
 use evenkeel_telemetry::Client;
@@ -28,6 +29,7 @@ use crate::presence::Presence;
 use crate::state::{ListenerState, Tunnel, Worker};
 use crate::timers::Deadline;
 use crate::upstream::EndpointState;
+use crate::wait::Wait;
 use crate::worker::Place;
 
 /// One session.
@@ -68,19 +70,23 @@ enum Ending {
 }
 
 /// A session counted at an endpoint for as long as it lasts. The count itself was made by the pick.
-struct Seat(Rc<EndpointState>);
+struct Seat {
+    endpoint: Rc<EndpointState>,
+    /// Until it is connected.
+    wait: Option<Wait>,
+}
 
 impl Seat {
-    fn take(endpoint: &Rc<EndpointState>) -> Self {
+    fn take(endpoint: &Rc<EndpointState>, memory: Option<Memory>, now: Instant) -> Self {
         endpoint.series.begin();
-        Self(endpoint.clone())
+        Self { endpoint: endpoint.clone(), wait: Wait::begin(endpoint, memory, now) }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.shared.load.end();
-        self.0.series.end_session();
+        self.endpoint.shared.load.end();
+        self.endpoint.series.end_session();
     }
 }
 
@@ -157,13 +163,13 @@ impl Session {
         let mut tried = Vec::new();
         let mut last: Option<Rejection> = None;
         loop {
-            let (id, endpoint) = upstream.pick(&self.worker, &tried).map_err(|ineligible| {
+            let began = Instant::now();
+            let (id, endpoint) = upstream.pick(&self.worker, &tried, began).map_err(|ineligible| {
                 // What the last endpoint did says more than that there was no other one.
                 last.unwrap_or_else(|| upstream.rejection(&ineligible))
             })?;
             self.attempts += 1;
-            self.seat = Some(Seat::take(&endpoint));
-            let began = Instant::now();
+            self.seat = Some(Seat::take(&endpoint, upstream.memory, began));
             self.deadline.set(began + upstream.settings.timeouts.connect);
             let connected = tokio::select! {
                 biased;
@@ -172,7 +178,11 @@ impl Session {
             };
             let (failure, rejection) = match connected {
                 Ok(connection) => {
-                    self.connect = Some(began.elapsed());
+                    let now = Instant::now();
+                    self.connect = Some(now.saturating_duration_since(began));
+                    if let Some(wait) = self.seat.as_mut().and_then(|seat| seat.wait.take()) {
+                        wait.answered(now);
+                    }
                     self.endpoint = Some(connection);
                     return Ok(());
                 }
@@ -200,7 +210,7 @@ impl Session {
 
     /// Passes bytes both ways until the session ends.
     async fn pass(&self) -> Ending {
-        let (Some(endpoint), Some(Seat(seat))) = (&self.endpoint, &self.seat) else {
+        let (Some(endpoint), Some(Seat { endpoint: seat, .. })) = (&self.endpoint, &self.seat) else {
             return Ending::Cut(Rejection::InternalError);
         };
         self.deadline.set(Instant::now() + self.listener.settings.timeouts.idle);
@@ -320,7 +330,7 @@ impl Drop for Session {
             bytes_out: self.bytes_out.get(),
             duration,
             upstream: &self.tunnel.upstream.settings.name,
-            endpoint: self.seat.as_ref().map_or("", |Seat(endpoint)| &endpoint.shared.label),
+            endpoint: self.seat.as_ref().map_or("", |seat| &seat.endpoint.shared.label),
             attempts: self.attempts,
             connect: self.connect,
             first_byte: self.first_byte.get(),

@@ -9,13 +9,16 @@ use evenkeel_config::plan::Upstream;
 use evenkeel_policy::balance::{Balance, Balancer, Eligible, Hint};
 use evenkeel_policy::eligibility::{Ineligible, eligible};
 use evenkeel_policy::endpoint::{Endpoint, EndpointId, Endpoints};
+use evenkeel_policy::latency::{Memory, Moment};
 use evenkeel_policy::rejection::Rejection;
 use evenkeel_policy::retry::{self, Attempted, Budget, Decision, Failure};
 use evenkeel_telemetry::{EndpointSeries, RetryReason, UpstreamSeries, Writer};
 
 use crate::deployment::SharedEndpoint;
 use crate::pool::Pool;
+use crate::room::WaitingRoom;
 use crate::state::Worker;
+use crate::wait::moment;
 
 /// An upstream of this worker.
 pub(crate) struct UpstreamState {
@@ -25,6 +28,10 @@ pub(crate) struct UpstreamState {
     endpoints: Endpoints,
     pub(crate) states: Vec<Rc<EndpointState>>,
     balancer: RefCell<Balancer>,
+    /// Where requests wait while all endpoints are full, if they may.
+    pub(crate) room: Option<Arc<WaitingRoom>>,
+    /// How long slow answers are remembered, if the algorithm heeds latency.
+    pub(crate) memory: Option<Memory>,
 }
 
 /// An endpoint of this worker; kept by every snapshot that names it.
@@ -40,6 +47,7 @@ impl UpstreamState {
     pub(crate) fn new(
         settings: &Upstream,
         shared: &[Arc<SharedEndpoint>],
+        room: &Arc<WaitingRoom>,
         telemetry: &Writer,
         kept: impl Fn(&Arc<SharedEndpoint>) -> Option<Rc<EndpointState>>,
     ) -> Self {
@@ -77,6 +85,8 @@ impl UpstreamState {
             endpoints,
             states,
             balancer: RefCell::new(balancer),
+            room: settings.queue.map(|_| room.clone()),
+            memory: settings.balance.memory(),
         }
     }
 
@@ -88,14 +98,16 @@ impl UpstreamState {
         &self,
         worker: &Worker,
         tried: &[EndpointId],
+        now: Instant,
     ) -> Result<(EndpointId, Rc<EndpointState>), Ineligible> {
         let ids = &mut *worker.eligible.borrow_mut();
+        let hint = Hint { now: self.memory.map_or_else(Moment::default, |_| moment(now)), ..Hint::default() };
         // Another worker may take the last place between the look and the count; then there is one fewer
         // eligible the next time round, so that this ends.
         loop {
             eligible(&self.endpoints, tried, ids)?;
             let Some(choice) = Eligible::new(&self.endpoints, ids) else { return Err(Ineligible::default()) };
-            let id = self.balancer.borrow_mut().pick(&choice, Hint::default(), &mut worker.rng.borrow_mut());
+            let id = self.balancer.borrow_mut().pick(&choice, hint, &mut worker.rng.borrow_mut());
             let (Some(endpoint), Some(state)) = (self.endpoints.get(id), self.states.get(id.0 as usize))
             else {
                 return Err(Ineligible::default());
@@ -124,7 +136,8 @@ impl UpstreamState {
         failure: Failure,
         attempted: &Attempted,
     ) -> bool {
-        if !self.has_another(worker, tried) {
+        let is_hopeless = |ineligible: &Ineligible| ineligible.busy == 0 || self.room.is_none();
+        if self.has_another(worker, tried).is_err_and(|ineligible| is_hopeless(&ineligible)) {
             return false;
         }
         let budget = &mut self.budget.borrow_mut();
@@ -142,8 +155,16 @@ impl UpstreamState {
     }
 
     /// Whether an endpoint other than those tried could take an attempt.
-    fn has_another(&self, worker: &Worker, tried: &[EndpointId]) -> bool {
-        eligible(&self.endpoints, tried, &mut worker.eligible.borrow_mut()).is_ok()
+    ///
+    /// # Errors
+    /// None could.
+    pub(crate) fn has_another(&self, worker: &Worker, tried: &[EndpointId]) -> Result<(), Ineligible> {
+        eligible(&self.endpoints, tried, &mut worker.eligible.borrow_mut())
+    }
+
+    /// Whether requests wait for a place already: who comes now joins them.
+    pub(crate) fn is_queueing(&self) -> bool {
+        self.room.as_ref().is_some_and(|room| !room.is_empty())
     }
 }
 

@@ -109,6 +109,10 @@ metrics! {
         "Connections to an endpoint that could not be made.";
     UPSTREAM_RETRIES = "evenkeel_upstream_retries_total" Counter ["upstream", "reason"]
         "Failed attempts that were followed by another, by the reason of the failure.";
+    UPSTREAM_QUEUE_DEPTH = "evenkeel_upstream_queue_depth" Gauge ["upstream"]
+        "Requests that wait for an endpoint with a free place; absent where the upstream has no queue.";
+    UPSTREAM_QUEUE_WAIT = "evenkeel_upstream_queue_wait_seconds" Histogram ["upstream"]
+        "Time that requests waited for an endpoint with a free place, of those that waited and got one.";
 
     ENDPOINT_UP = "evenkeel_endpoint_up" Gauge ["upstream", "endpoint"]
         "Whether probes find the endpoint good (1) or not (0).";

@@ -102,6 +102,11 @@ impl ControlSeries {
         lock(&self.state).capacity = Some(capacity);
     }
 
+    /// Sets how many requests wait for which upstream, for those that have a queue.
+    pub fn set_queues(&self, queues: Vec<(String, usize)>) {
+        lock(&self.state).queues = queues;
+    }
+
     /// Forgets an endpoint: gauges and probes.
     pub fn remove(&self, upstream: &str, endpoint: &str) {
         self.retain(|u, e| u != upstream || e != endpoint);
@@ -154,6 +159,7 @@ impl ControlSeries {
             reloaded_at: state.reloaded_at,
             build: state.build.clone(),
             capacity: state.capacity.clone(),
+            queues: state.queues.clone(),
         }
     }
 }
@@ -165,6 +171,7 @@ struct State {
     reloaded_at: Option<SystemTime>,
     build: Option<(Arc<str>, Arc<str>)>,
     capacity: Option<Capacity>,
+    queues: Vec<(String, usize)>,
 }
 
 impl State {
@@ -193,6 +200,8 @@ pub struct ControlTotals {
     pub build: Option<(Arc<str>, Arc<str>)>,
     /// What there is to serve with, once known.
     pub capacity: Option<Capacity>,
+    /// How many requests wait for which upstream, of those that have a queue.
+    pub queues: Vec<(String, usize)>,
 }
 
 impl ControlTotals {

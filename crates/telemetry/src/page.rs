@@ -156,6 +156,16 @@ impl Page {
                 family.count(&[&upstream.upstream, reason.word()], n);
             }
         }
+        let queues = &totals.control.queues;
+        let mut family = self.family(&m::UPSTREAM_QUEUE_DEPTH);
+        for (upstream, depth) in queues {
+            family.count(&[upstream], *depth as u64);
+        }
+        let mut family = self.family(&m::UPSTREAM_QUEUE_WAIT);
+        let has_queue = |name: &str| queues.iter().any(|(upstream, _)| upstream == name);
+        for upstream in totals.upstreams.iter().filter(|upstream| has_queue(&upstream.upstream)) {
+            family.histogram(&[&upstream.upstream], &upstream.queue_wait);
+        }
     }
 
     fn of_endpoints(&mut self, totals: &Totals, metric: &Metric, figure: fn(&EndpointTotals) -> u64) {

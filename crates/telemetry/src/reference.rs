@@ -99,10 +99,7 @@ pub fn reference() -> String {
         ],
     );
     line(&mut text, &["- `result`: ", &words(&ProbeResult::ALL.map(ProbeResult::word)), "."]);
-    line(
-        &mut text,
-        &["- `le` of ", &histograms.join(" and "), ", in seconds: ", &BOUND_LABELS.join(", "), "."],
-    );
+    line(&mut text, &["- `le` of ", &histograms.join(", "), ", in seconds: ", &BOUND_LABELS.join(", "), "."]);
     line(
         &mut text,
         &["- `le` of `", TCP_SESSION_DURATION.name, "`, in seconds: ", &SESSION_BOUND_LABELS.join(", "), "."],

@@ -139,9 +139,15 @@ impl RetryReason {
 #[repr(align(64))]
 pub struct UpstreamSeries {
     pub(crate) retries: [Counter; RetryReason::ALL.len()],
+    pub(crate) queue_wait: Histogram,
 }
 
 impl UpstreamSeries {
+    /// A request that waited for a free place has one.
+    pub fn queued(&self, wait: Duration) {
+        self.queue_wait.record(wait);
+    }
+
     /// An attempt failed for `reason` and another one follows.
     pub fn retry(&self, reason: RetryReason) {
         if let Some(count) = self.retries.get(reason as usize) {
@@ -268,6 +274,7 @@ impl Absorb for UpstreamSeries {
         for (count, more) in self.retries.iter().zip(&gone.retries) {
             count.add(more.value());
         }
+        self.queue_wait.absorb(&gone.queue_wait);
     }
 }
 

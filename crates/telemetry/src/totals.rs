@@ -99,12 +99,14 @@ impl Totals {
         });
         registry.upstreams.each(|[upstream], all| {
             let mut retries = RetryReason::ALL.map(|reason| (reason, 0));
+            let mut queue_wait = HistogramSnapshot::default();
             for series in all {
+                series.queue_wait.add_to(&mut queue_wait);
                 for ((_, sum), count) in retries.iter_mut().zip(&series.retries) {
                     *sum += count.value();
                 }
             }
-            totals.upstreams.push(UpstreamTotals { upstream: Arc::clone(upstream), retries });
+            totals.upstreams.push(UpstreamTotals { upstream: Arc::clone(upstream), retries, queue_wait });
         });
         registry.endpoints.each(|[upstream, endpoint], all| {
             totals.endpoints.push(EndpointTotals::sum(Arc::clone(upstream), Arc::clone(endpoint), all));
@@ -223,6 +225,8 @@ pub struct UpstreamTotals {
     pub upstream: Arc<str>,
     /// Attempts that were followed by another, by reason.
     pub retries: [(RetryReason, u64); RetryReason::ALL.len()],
+    /// How long requests waited for a free place, of those that waited and got one.
+    pub queue_wait: HistogramSnapshot,
 }
 
 /// Attempts at an endpoint and connections to it.

@@ -4,6 +4,7 @@ mod bench;
 mod decisions;
 mod instructions;
 mod processes;
+mod sim;
 mod tidy;
 mod workspace;
 
@@ -27,6 +28,8 @@ enum Command {
     Bench(bench::Options),
     /// Compare instruction counts of hot decisions and of a proxied request with the committed figures
     Instructions(instructions::Options),
+    /// Run the policies in a seeded world and compare with published figures; prints Markdown
+    Sim(sim::Options),
     /// Make one hot decision again and again (what `instructions` counts)
     #[command(hide = true)]
     Decide(decisions::Options),
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Bench(options) => bench::run(&options),
         Command::Instructions(options) => instructions::run(&options),
+        Command::Sim(options) => sim::run(&options),
         Command::Decide(options) => decisions::run(&options),
         Command::Load(options) => bench::load::run(&options),
         Command::Origin => bench::origin::run(),

@@ -126,6 +126,49 @@ fn algorithms_that_count_avoid_the_busy_endpoint() {
 }
 
 #[test]
+fn algorithms_that_heed_latency_avoid_the_slow_endpoint() {
+    for balance in ["peak-ewma", "adaptive"] {
+        let gate = Gate::new();
+        let held = gate.clone();
+        let slow = Origin::serve(move |request| {
+            if request.target == "/hold" {
+                held.wait();
+            }
+            reply(200, "slow")
+        });
+        let fast = Origin::named("fast");
+        let endpoints = [weighted(slow.address(), 1), weighted(fast.address(), 1)];
+        // With two workers: what one has learnt the other knows.
+        let proxy = Proxy::start(&app(balance, &endpoints, "[server]\nworkers = 2"));
+        // Until the slow one has a request to hold.
+        let mut holding = proxy.client();
+        for sent in 1.. {
+            holding.send("GET /hold HTTP/1.1\r\nHost: test\r\n\r\n");
+            let is_held = evenkeel_testkit::eventually("the request to arrive", || {
+                match (slow.request_count(), fast.request_count()) {
+                    (1, _) => Ok(true),
+                    (0, answered) if answered == sent => Ok(false),
+                    other => Err(format!("{other:?}")),
+                }
+            });
+            if is_held {
+                break;
+            }
+            holding.response().expect_body("fast");
+        }
+        let all_fast = || (0..100).all(|_| proxy.get("/").text() == "fast");
+        evenkeel_testkit::eventually("the age of what is held to tell", || match all_fast() {
+            true => Ok(()),
+            false => Err("the slow one is asked"),
+        });
+        gate.open();
+        holding.response().expect_body("slow");
+        // It has nothing in flight any more, and is known to have been slow.
+        assert!(all_fast(), "{balance}");
+    }
+}
+
+#[test]
 fn an_endpoint_of_weight_0_gets_nothing() {
     let [a, b, _] = trio();
     expect_near(&shares("round-robin", &[(&a, 0), (&b, 1)], 20), &[0, 20], 0);

@@ -30,6 +30,7 @@ macro_rules! drive {
 }
 
 drive! {
+    "adaptive.toml" => adaptive,
     "backup.toml" => backup,
     "canary-split.toml" => canary_split,
     "health-checks.toml" => health_checks,
@@ -37,6 +38,7 @@ drive! {
     "least-connections.toml" => least_connections,
     "limits-and-timeouts.toml" => limits_and_timeouts,
     "metrics.toml" => metrics,
+    "queue.toml" => queue,
     "redirect-and-respond.toml" => redirect_and_respond,
     "retries.toml" => retries,
     "round-robin-weights.toml" => round_robin_weights,
@@ -121,6 +123,16 @@ fn least_connections(example: &mut Example) {
     }
     proxy.wait_in_flight(40);
     assert_eq!((in_flight(0) + in_flight(1), in_flight(2)), (30.0, 10.0));
+}
+
+fn adaptive(example: &mut Example) {
+    let answers = example.see("for i in $(seq 20); do curl -s http://127.0.0.1:8080/; done");
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    example.see_one("curl -X POST 'http://127.0.0.1:9003/chaos?mode=slow&ms=2000'").expect_status(200);
+    let answers = example.see("for i in $(seq 40); do curl -s http://127.0.0.1:8080/; done");
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    // Once not to know it, and once more where the others were not much faster at first.
+    assert!((1..=2).contains(&count(&answers, "c")), "{answers:?}");
 }
 
 fn backup(example: &mut Example) {
@@ -304,6 +316,29 @@ fn metrics(example: &mut Example) {
     example.see_one("curl -i http://127.0.0.1:9900/readyz").expect_status(200);
     let output = example.proxy.output();
     assert!(!output.contains("GET"), "the access log is off:\n{output}");
+}
+
+fn queue(example: &mut Example) {
+    let together = |count: usize| {
+        example.by_hand(&format!(
+            "for i in $(seq {count}); do curl -s http://127.0.0.1:8080/delay/300 & done; wait"
+        ));
+        let mut clients: Vec<_> = (0..count).map(|_| example.proxy.client()).collect();
+        for client in &mut clients {
+            client.send("GET /delay/300 HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        }
+        let answers: Vec<_> = clients.iter_mut().map(|client| client.response()).collect();
+        answers.iter().filter(|answer| answer.status == 200).count()
+    };
+    assert_eq!(together(8), 8);
+    let served = together(30);
+    assert!(served >= 4 + 10, "{served}");
+    let refused = (30 - served) as f64;
+    let labels = [("reason", "queue_full")];
+    example.proxy.wait_for_metric("evenkeel_rejections_total", &labels, |count| count == refused);
+    let page = example.see_one("curl -s http://127.0.0.1:9900/metrics | grep evenkeel_upstream_queue_depth").text();
+    assert!(page.contains("evenkeel_upstream_queue_depth{upstream=\"app\"} 0"), "{page}");
+    assert!(page.contains("evenkeel_upstream_queue_wait_seconds_count{upstream=\"app\"}"), "{page}");
 }
 
 fn tcp_redis(example: &mut Example) {

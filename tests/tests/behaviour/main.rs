@@ -27,6 +27,7 @@ mod monitoring;
 mod own_answers;
 mod prometheus;
 mod proxy_status;
+mod queue;
 mod reload;
 mod responses;
 mod reuse;

@@ -43,6 +43,8 @@ provoke! {
     NoRoute => no_route,
     EndpointsDown => endpoints_down,
     EndpointsBusy => endpoints_busy,
+    QueueFull => queue_full,
+    QueueTimeout => queue_timeout,
     EndpointsDrained => endpoints_drained,
     UnresolvedName => unresolved_name,
     ConnectRefused => connect_refused,
@@ -224,6 +226,51 @@ fn endpoints_busy() -> Provoked {
     gate.open();
     holding.response().expect_status(200);
     Provoked::answered(proxy, answer, origin)
+}
+
+/// The answer to the one of two requests that may not wait, behind one that is held.
+fn queue_full() -> Provoked {
+    let gate = Gate::new();
+    let (origin, proxy) = held_with_queue(&gate, "size = 1, timeout = \"60s\"");
+    let mut clients = [proxy.client(), proxy.client(), proxy.client()];
+    clients[0].send(GET);
+    origin.wait_for(1);
+    clients[1].send(GET);
+    clients[2].send(GET);
+    proxy.wait_for_metric("evenkeel_rejections_total", &[("reason", "queue_full")], |count| count == 1.0);
+    gate.open();
+    let answers = clients.iter_mut().map(|client| client.response());
+    let answer = answers.into_iter().fold(None, |kept, answer| match answer.status {
+        200 => kept,
+        _ => Some(answer),
+    });
+    Provoked::answered(proxy, answer.unwrap(), origin)
+}
+
+fn queue_timeout() -> Provoked {
+    let gate = Gate::new();
+    let (origin, proxy) = held_with_queue(&gate, "timeout = \"50ms\"");
+    let mut holding = proxy.client();
+    holding.send(GET);
+    origin.wait_for(1);
+    let answer = proxy.client().exchange(GET);
+    gate.open();
+    holding.response().expect_status(200);
+    Provoked::answered(proxy, answer, origin)
+}
+
+fn held_with_queue(gate: &Gate, queue: &str) -> (Origin, Proxy) {
+    let held = gate.clone();
+    let origin = Origin::serve(move |_| {
+        held.wait();
+        reply(200, "")
+    });
+    let endpoint = format!(
+        "endpoints = [{{ address = \"{}\", max_in_flight = 1 }}]\nqueue = {{ {queue} }}",
+        origin.address()
+    );
+    let proxy = Proxy::start(&app_config(&[], "").replace("endpoints = []", &endpoint));
+    (origin, proxy)
 }
 
 fn endpoints_drained() -> Provoked {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use evenkeel_policy::health::Thresholds;
+use evenkeel_policy::queue::QueueRules;
 use evenkeel_policy::retry::{RetryOn, RetryRules};
 use toml::Spanned;
 
@@ -40,6 +41,7 @@ pub(super) fn lower(
             on_down: table.on_down.map_or(OnDown::Keep, Spanned::into_inner),
             retry: retry(table.retry),
             timeouts,
+            queue: table.queue.map(|queue| queue_of(queue.into_inner())),
             pool: Pool {
                 idle_connections: usize::try_from(table.pool.idle_connections.into_inner().0)
                     .unwrap_or(usize::MAX),
@@ -69,6 +71,25 @@ fn check_effects(name: &str, table: &schema::Upstream, uses: Uses, problems: &mu
         let message = "`on_down` has no effect without `health`: only probes find an endpoint down";
         let help = format!("add [upstream.{name}.health], or remove it");
         problems.error(codes::NO_EFFECT, on_down.span(), message).help(help);
+    }
+    if let Some(queue) = &table.queue {
+        let endpoints = table.endpoints.iter().flat_map(|list| &list.get_ref().items);
+        let is_capped = |item: &Spanned<schema::Endpoint>| match item.get_ref() {
+            schema::Endpoint::Address(_) => false,
+            schema::Endpoint::Table(table) => table.max_in_flight.is_some(),
+        };
+        let mut capped = endpoints.map(is_capped);
+        if uses.only_sessions() {
+            let message = format!("`queue` has no effect: upstream `{name}` has TCP sessions, no requests");
+            problems.error(codes::NO_EFFECT, queue.span(), message).help("remove it: sessions do not wait");
+        } else if !capped.any(|is_capped| is_capped) {
+            let message =
+                "`queue` has no effect: each endpoint may have any number of requests, so nobody waits";
+            let help = format!(
+                "give the endpoints of `{name}` a max_in_flight: {{ address = \"…\", max_in_flight = 100 }}"
+            );
+            problems.error(codes::NO_EFFECT, queue.span(), message).help(help);
+        }
     }
     if !uses.only_sessions() {
         return;
@@ -173,6 +194,13 @@ fn retry(table: schema::Retry) -> RetryRules {
             Limit::To(percent) => Some(percent.0),
             Limit::Unlimited => None,
         },
+    }
+}
+
+fn queue_of(table: schema::Queue) -> QueueRules {
+    QueueRules {
+        size: u32::try_from(table.size.into_inner().0).unwrap_or(u32::MAX),
+        timeout: table.timeout.into_inner().0,
     }
 }
 

@@ -57,7 +57,7 @@ impl<T: Word> Setting for T {
 impl Word for Algorithm {
     const KIND: &'static str = "balance algorithm";
     const LATER: &'static [&'static str] =
-        &["peak-ewma", "adaptive", "ring-hash", "maglev", "ip-hash", "source-ip", "consistent-hash"];
+        &["ring-hash", "maglev", "ip-hash", "source-ip", "consistent-hash"];
 
     fn words() -> Vec<(&'static str, Self)> {
         Self::ALL.iter().map(|algorithm| (algorithm.name(), *algorithm)).collect()

@@ -11,6 +11,8 @@ use proptest::prelude::*;
 fn is_least(algorithm: Algorithm) -> bool {
     match algorithm {
         Algorithm::LeastConnections | Algorithm::TwoChoices => true,
+        // With nothing known of latency they are.
+        Algorithm::PeakEwma | Algorithm::Adaptive => true,
         Algorithm::RoundRobin | Algorithm::Random => false,
     }
 }
@@ -140,7 +142,11 @@ fn names_are_read_as_they_are_written() {
         assert_eq!(Balancer::new(algorithm).algorithm(), algorithm);
     }
     let unknown = "Round-Robin".parse::<Algorithm>().unwrap_err();
-    assert!(unknown.to_string().ends_with("round-robin, least-connections, random, two-choices"));
+    assert!(
+        unknown
+            .to_string()
+            .ends_with("round-robin, least-connections, random, two-choices, peak-ewma, adaptive")
+    );
 }
 
 /// What can happen to a list between picks.

@@ -8,9 +8,13 @@
 //! | `round-robin` | requests cost about the same and endpoints differ only in weight |
 //! | `least-connections` | requests differ in cost, or endpoints in speed |
 //! | `two-choices` | as `least-connections`, where many proxies must not all run to the same endpoint |
+//! | `adaptive` | as `least-connections`, where endpoints may become slow without failing |
+//! | `peak-ewma` | endpoints differ in speed, and load matters less than the time of an answer |
 //! | `random` | many proxies in front of the same endpoints, nothing shared, nothing remembered |
 
+mod adaptive;
 mod least_connections;
+mod peak_ewma;
 mod random;
 mod round_robin;
 mod two_choices;
@@ -23,9 +27,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::endpoint::{EndpointId, Endpoints};
+use crate::latency::{Memory, Moment};
 use crate::rng::Rng;
 
+pub use adaptive::Adaptive;
 pub use least_connections::LeastConnections;
+pub use peak_ewma::PeakEwma;
 pub use random::Random;
 pub use round_robin::RoundRobin;
 pub use two_choices::TwoChoices;
@@ -86,6 +93,24 @@ impl<'a> Eligible<'a> {
     #[must_use]
     pub fn in_flight(&self, id: EndpointId) -> u32 {
         self.endpoints.get(id).map_or(0, |endpoint| endpoint.load.in_flight())
+    }
+
+    /// How long an answer is expected to take, in seconds; 0 if nothing is known.
+    #[must_use]
+    pub fn latency(&self, id: EndpointId, memory: Memory, now: Moment) -> f32 {
+        self.endpoints.get(id).map_or(0.0, |endpoint| endpoint.load.latency.estimate(memory, now))
+    }
+
+    /// The same, if it is above `bound`, which is cheap to see where it is not.
+    #[must_use]
+    fn latency_above(&self, bound: f32, id: EndpointId, memory: Memory, now: Moment) -> Option<f32> {
+        self.endpoints.get(id)?.load.latency.estimate_above(bound, memory, now)
+    }
+
+    /// `factor` × (requests in flight + `more`) per weight.
+    #[must_use]
+    fn scaled(&self, id: EndpointId, factor: f32, more: f32) -> f32 {
+        factor * (self.in_flight(id) as f32 + more) / self.weight(id) as f32
     }
 
     /// How busy it is.
@@ -154,6 +179,8 @@ impl Eq for Busyness {}
 pub struct Hint {
     /// Hash of what should go to the same endpoint each time, for algorithms that heed it.
     pub hash: Option<u64>,
+    /// When it is made, for algorithms that heed latency ([`Algorithm::memory`]).
+    pub now: Moment,
 }
 
 /// How an endpoint is picked; `Display` and [`FromStr`] speak the configuration's words.
@@ -168,17 +195,39 @@ pub enum Algorithm {
     Random,
     /// Two by chance, of them the one with fewer requests in flight per weight.
     TwoChoices,
+    /// Lowest peak latency × (requests in flight + 1) per weight.
+    PeakEwma,
+    /// Fewest requests in flight per weight, where those slower than most by far count for more.
+    Adaptive,
 }
 
 impl Algorithm {
     /// Every algorithm.
-    pub const ALL: [Self; 4] = [Self::RoundRobin, Self::LeastConnections, Self::Random, Self::TwoChoices];
+    pub const ALL: [Self; 6] = [
+        Self::RoundRobin,
+        Self::LeastConnections,
+        Self::Random,
+        Self::TwoChoices,
+        Self::PeakEwma,
+        Self::Adaptive,
+    ];
 
     /// Their names, in the order of [`Algorithm::ALL`].
     pub const NAMES: [&str; Self::ALL.len()] = {
-        let [a, b, c, d] = Self::ALL;
-        [a.name(), b.name(), c.name(), d.name()]
+        let [a, b, c, d, e, f] = Self::ALL;
+        [a.name(), b.name(), c.name(), d.name(), e.name(), f.name()]
     };
+
+    /// How long it remembers slow answers, if it heeds latency: then it has to be told of each attempt
+    /// ([`crate::latency::Latency::begin`]) and of the time of each pick ([`Hint::now`]).
+    #[must_use]
+    pub const fn memory(self) -> Option<Memory> {
+        match self {
+            Self::PeakEwma => Some(peak_ewma::MEMORY),
+            Self::Adaptive => Some(adaptive::MEMORY),
+            Self::RoundRobin | Self::LeastConnections | Self::Random | Self::TwoChoices => None,
+        }
+    }
 
     /// As written in a configuration.
     #[must_use]
@@ -188,6 +237,8 @@ impl Algorithm {
             Self::LeastConnections => "least-connections",
             Self::Random => "random",
             Self::TwoChoices => "two-choices",
+            Self::PeakEwma => "peak-ewma",
+            Self::Adaptive => "adaptive",
         }
     }
 }
@@ -229,6 +280,10 @@ pub enum Balancer {
     Random(Random),
     /// See [`TwoChoices`].
     TwoChoices(TwoChoices),
+    /// See [`PeakEwma`].
+    PeakEwma(PeakEwma),
+    /// See [`Adaptive`].
+    Adaptive(Adaptive),
 }
 
 impl Balancer {
@@ -240,6 +295,8 @@ impl Balancer {
             Algorithm::LeastConnections => Self::LeastConnections(LeastConnections),
             Algorithm::Random => Self::Random(Random),
             Algorithm::TwoChoices => Self::TwoChoices(TwoChoices),
+            Algorithm::PeakEwma => Self::PeakEwma(PeakEwma),
+            Algorithm::Adaptive => Self::Adaptive(Adaptive::default()),
         }
     }
 
@@ -251,6 +308,8 @@ impl Balancer {
             Self::LeastConnections(_) => Algorithm::LeastConnections,
             Self::Random(_) => Algorithm::Random,
             Self::TwoChoices(_) => Algorithm::TwoChoices,
+            Self::PeakEwma(_) => Algorithm::PeakEwma,
+            Self::Adaptive(_) => Algorithm::Adaptive,
         }
     }
 }
@@ -262,6 +321,8 @@ impl Balance for Balancer {
             Self::LeastConnections(algorithm) => algorithm.pick(eligible, hint, rng),
             Self::Random(algorithm) => algorithm.pick(eligible, hint, rng),
             Self::TwoChoices(algorithm) => algorithm.pick(eligible, hint, rng),
+            Self::PeakEwma(algorithm) => algorithm.pick(eligible, hint, rng),
+            Self::Adaptive(algorithm) => algorithm.pick(eligible, hint, rng),
         }
     }
 
@@ -271,6 +332,8 @@ impl Balance for Balancer {
             Self::LeastConnections(algorithm) => algorithm.rebuild(endpoints),
             Self::Random(algorithm) => algorithm.rebuild(endpoints),
             Self::TwoChoices(algorithm) => algorithm.rebuild(endpoints),
+            Self::PeakEwma(algorithm) => algorithm.rebuild(endpoints),
+            Self::Adaptive(algorithm) => algorithm.rebuild(endpoints),
         }
     }
 }

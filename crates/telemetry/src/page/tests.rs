@@ -47,6 +47,7 @@ fn sample() -> (Arc<Telemetry>, [Writer; 2]) {
     sessions.ended(None, Duration::from_secs(4_000));
     sessions.ended(Some(Rejection::ClientClosed), Duration::from_millis(3));
     one.upstream("app").retry(RetryReason::Connect);
+    two.upstream("app").queued(Duration::from_millis(7));
     let endpoint = two.endpoint("app", "127.0.0.1:9001");
     endpoint.connect_failed();
     endpoint.begin();
@@ -65,6 +66,7 @@ fn sample() -> (Arc<Telemetry>, [Writer; 2]) {
         connections: vec![("web".to_owned(), 20_000)],
         all_connections: 30_000,
     });
+    control.set_queues(vec![("app".to_owned(), 5)]);
     control.probe("app", "127.0.0.1:9001", crate::ProbeResult::Success, Duration::from_micros(1_500));
     control.probe("app", "127.0.0.1:9001", crate::ProbeResult::Timeout, Duration::from_secs(1));
     (telemetry, [one, two])
