@@ -101,6 +101,8 @@ codes! {
         "Make it shorter than the one that ends sooner."
     OWN_ADDRESS "W0506" "an endpoint that is a listener of this same file"
         "Name the server behind it: requests would come back to where they came from."
+    ALONE "W0507" "outlier detection with a single endpoint"
+        "Add another endpoint, or remove it: the last endpoint is never taken out."
 }
 
 /// The code's entry, for `E0101` and the like.

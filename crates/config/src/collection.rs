@@ -120,6 +120,43 @@ impl<T: Setting> Setting for Limit<T> {
     }
 }
 
+/// Something that can be switched off by the word `"off"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Switch<T> {
+    On(T),
+    Off,
+}
+
+impl<T> Switch<T> {
+    /// What it is set to, or `None`.
+    pub(crate) fn on(self) -> Option<T> {
+        match self {
+            Self::On(value) => Some(value),
+            Self::Off => None,
+        }
+    }
+}
+
+impl<T: Setting> Setting for Switch<T> {
+    fn shape() -> Shape {
+        Shape::Either(vec![T::shape(), Shape::Words { words: vec!["off".to_owned()] }])
+    }
+
+    fn read(value: &Value<'_>, reader: &mut Reader) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::String(word) if word == "off" => Some(Self::Off),
+            _ => T::read(value, reader).map(Self::On),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::On(value) => value.show(),
+            Self::Off => "\"off\"".to_owned(),
+        }
+    }
+}
+
 /// Tables named by the operator, in the file's order: `[listener.NAME]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Named<T> {

@@ -17,7 +17,7 @@ const LATER: &[(&[&str], &str)] = &[
     (&["cors"], "CORS is"),
     (&["mirror", "shadow"], "mirroring is"),
     (&["hedge", "hedging"], "hedging is"),
-    (&["outliers", "outlier_detection", "circuit_breaker"], "outlier detection is"),
+    (&["circuit_breaker"], "a circuit breaker is"),
     (&["sticky", "session_affinity", "affinity"], "session affinity is"),
     (&["slow_start"], "slow start is"),
     (&["rewrite", "strip_prefix"], "rewriting paths is"),

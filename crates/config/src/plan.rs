@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use evenkeel_policy::balance::Algorithm;
 use evenkeel_policy::health::Thresholds;
+use evenkeel_policy::outlier::OutlierRules;
 use evenkeel_policy::queue::QueueRules;
 use evenkeel_policy::retry::RetryRules;
 use evenkeel_policy::routing::Matcher;
@@ -208,6 +209,8 @@ pub struct Upstream {
     pub health: Option<Health>,
     /// What becomes of TCP sessions at an endpoint that is found down.
     pub on_down: OnDown,
+    /// When requests that fail take an endpoint out; `None` means that they never do.
+    pub outliers: Option<OutlierRules>,
     /// What is tried again.
     pub retry: RetryRules,
     /// Timeouts towards endpoints.

@@ -6,7 +6,7 @@ use evenkeel_policy::balance::Algorithm;
 use evenkeel_policy::health::Start;
 use toml::de::DeValue;
 
-use crate::collection::{Limit, List, Named, OneOrMany};
+use crate::collection::{Limit, List, Named, OneOrMany, Switch};
 use crate::plan::{AccessTarget, EndpointAddress, ListenAddress, LogFormat, OnDown};
 use crate::setting::{Reader, Setting, Shape, Value};
 use crate::table::tables;
@@ -25,6 +25,9 @@ use crate::values::word::{ListenerProtocol, Probe, UpstreamProtocol};
 
 /// A share of the traffic.
 pub(crate) type Weight = Number<0, 65_535>;
+
+/// How many of something in a row.
+pub(crate) type Row = Number<1, 10_000>;
 
 tables! {
     /// A whole configuration file.
@@ -176,6 +179,8 @@ tables! {
         optional health: Health = "every endpoint counts as up";
         /// What becomes of the sessions of TCP listeners at an endpoint that probes find down: `"keep"` leaves them to themselves, `"close"`, which needs `health`, resets them, so that clients connect again, elsewhere. An endpoint that a reload removed is probed no more: sessions there are left to themselves.
         optional on_down: OnDown = "`\"keep\"`";
+        /// Takes endpoints out for a while at which requests fail.
+        optional outliers: Outliers = "an endpoint is taken out only by probes";
         /// What is tried again on another endpoint.
         table retry: Retry;
         /// Timeouts towards endpoints.
@@ -185,7 +190,6 @@ tables! {
         /// Idle connections that are kept for later requests.
         table pool: Pool;
         - "tls" = "TLS is";
-        - "outliers" = "outlier detection is";
         - "proxy_protocol" = "the PROXY protocol is";
     }
 
@@ -225,6 +229,26 @@ tables! {
         default fall: Number<1, 100> = Number(3);
         /// What an endpoint is before its first probe: `"down"` takes traffic from its first good probe on, `"up"` at once.
         default start: Start = Start::Down;
+    }
+
+    /// Takes endpoints out for a while at which requests fail: outlier detection. The table alone, empty, switches it on. An error is an attempt without a connection, one whose connection died or whose time ran out, an answer that is no HTTP, and a status of 500 and above but 501; of a TCP session, an attempt to connect that failed. What an endpoint met counts over all workers. When an ejection is over, the endpoint is on trial: its next error ejects it again, as many good answers as `consecutive_errors` end the trial. An endpoint that is the last to take requests is never ejected; and where probes or an operator take out all others, the ejected ones are used after all.
+    Outliers {
+        /// Errors in a row that eject.
+        default consecutive_errors: Switch<Row> = Switch::On(Number(5));
+        /// Failed connects in a row that eject.
+        default consecutive_connect_failures: Switch<Row> = Switch::On(Number(3));
+        /// Ejects an endpoint whose share of errors is above this and at least twice that of the others together, after 20 attempts at both within `interval`.
+        default error_ratio: Switch<Percent> = Switch::Off;
+        /// Ejects an endpoint whose good answers take on average more than so many times as long as the others' to begin, and 10 ms longer at least, after 20 of both within `interval`.
+        default latency: Switch<Number<2, 1000>> = Switch::Off;
+        /// How long attempts are counted for `error_ratio` and `latency`.
+        default interval: Time<10> = Time::seconds(10);
+        /// How long an endpoint is ejected the first time; the second time in a row twice as long, then three times. One time is forgotten for each such span without another.
+        default ejection: Time<10> = Time::seconds(30);
+        /// How long an endpoint is ejected at most.
+        optional longest_ejection: Time<10> = "`\"5m\"`, or `ejection` where that is longer";
+        /// How many of the upstream's endpoints may be ejected at once; of two and more, one always.
+        default max_ejected: Percent = Percent(50);
     }
 
     /// What is tried again on another endpoint: only requests that may be sent twice, and none whose answer has begun. Of a TCP session, connecting.

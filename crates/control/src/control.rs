@@ -104,7 +104,7 @@ impl Control {
         let affordable = affordable_connections(&plan);
         let workers = Workers::start(count, affordable, &telemetry, &access).map_err(StartError::System)?;
 
-        let registry = Registry::default();
+        let registry = Registry::new();
         let prepared = registry.prepare(&plan, &series);
         let first_round = prepared.all_known();
         prepared.settle(START_PATIENCE).await;
@@ -289,7 +289,7 @@ impl Shared {
             let Deployment { plan, upstreams, rooms, .. } = &*state.deployment;
             for (upstream, endpoints) in plan.upstreams.iter().zip(upstreams) {
                 for (settings, endpoint) in upstream.endpoints.iter().zip(endpoints) {
-                    let now = endpoint.status.state();
+                    let now = endpoint.state();
                     let now = EndpointState {
                         up: now.up,
                         ejected: now.ejected,
@@ -366,6 +366,7 @@ fn deploy(plan: Plan, opened: &Opened, prepared: &Prepared) -> Arc<Deployment> {
         listeners,
         upstreams: prepared.shared.clone(),
         rooms: prepared.rooms.clone(),
+        outliers: prepared.outliers.clone(),
     })
 }
 

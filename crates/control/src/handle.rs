@@ -3,14 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use evenkeel_policy::eligibility::{self, Refusal};
-use evenkeel_policy::endpoint::{Endpoint, EndpointId, Endpoints};
+use evenkeel_policy::endpoint::EndpointId;
+use evenkeel_proxy::{endpoints, moment};
 use evenkeel_telemetry::Totals;
 use serde::Serialize;
 
 use crate::control::Shared;
+use crate::ejections::words;
 use crate::errors::ReloadError;
 use crate::explain::{Explanation, Question, explain};
 use crate::journal::{Change, ChangeKind};
@@ -86,6 +88,8 @@ pub struct EndpointStatus {
     pub draining: bool,
     /// Whether live traffic has it put aside.
     pub ejected: bool,
+    /// If so, why and for how much longer.
+    pub ejection: Option<String>,
     /// Its share.
     pub weight: u16,
     /// Whether it serves only when no other can.
@@ -148,6 +152,7 @@ impl Handle {
     pub fn status(&self) -> Status {
         let state = self.0.state();
         let deployment = &state.deployment;
+        let now = moment(Instant::now());
         let listeners = deployment.plan.listeners.iter().zip(&deployment.listeners);
         let upstreams = deployment.plan.upstreams.iter().zip(&deployment.upstreams);
         Status {
@@ -166,15 +171,8 @@ impl Handle {
                 .collect(),
             upstreams: upstreams
                 .map(|(settings, shared)| {
-                    let endpoints =
-                        settings.endpoints.iter().zip(shared).map(|(settings, shared)| Endpoint {
-                            status: shared.status.clone(),
-                            load: shared.load.clone(),
-                            max_in_flight: settings.max_in_flight,
-                            backup: settings.backup,
-                        });
-                    let endpoints = Endpoints::new(endpoints.collect());
-                    let judged = eligibility::explain(&endpoints, &[]);
+                    let endpoints = endpoints(settings, shared);
+                    let judged = eligibility::explain(&endpoints, &[], now);
                     UpstreamStatus {
                         name: settings.name.clone(),
                         balance: settings.balance.name(),
@@ -187,7 +185,7 @@ impl Handle {
                                     _,
                                     (EndpointId, Result<(), Refusal>),
                                 )| {
-                                    let now = endpoint.status.state();
+                                    let may = endpoint.status.state(now);
                                     let known = state.registry.get(&settings.name, &shared.label);
                                     let known =
                                         known.map(|entry| entry.verdict.borrow().clone()).unwrap_or_default();
@@ -195,12 +193,13 @@ impl Handle {
                                         address: shared.label.to_string(),
                                         eligible: verdict.is_ok(),
                                         refusal: verdict.err().map(|refusal| refusal.to_string()),
-                                        up: now.up,
+                                        up: may.up,
                                         reason: known.words,
                                         since_seconds: known.since.map(|since| since.elapsed().as_secs()),
-                                        draining: now.draining,
-                                        ejected: now.ejected,
-                                        weight: now.weight,
+                                        draining: may.draining,
+                                        ejected: may.ejected,
+                                        ejection: shared.ejection().as_ref().map(words),
+                                        weight: may.weight,
                                         backup: endpoint.backup,
                                         in_flight: endpoint.load.in_flight(),
                                         max_in_flight: endpoint.max_in_flight,

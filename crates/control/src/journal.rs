@@ -36,6 +36,10 @@ pub enum ChangeKind {
     Up,
     /// An endpoint went down.
     Down,
+    /// Requests failed at an endpoint so often that it is put aside.
+    Ejected,
+    /// That is over.
+    Returned,
     /// An operator drained an endpoint.
     Drained,
     /// An operator gave it requests again.

@@ -5,6 +5,7 @@
 
 mod admin;
 mod control;
+mod ejections;
 mod errors;
 mod explain;
 mod handle;

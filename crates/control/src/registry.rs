@@ -8,11 +8,12 @@ use evenkeel_config::Plan;
 use evenkeel_config::plan::Upstream;
 use evenkeel_policy::endpoint::{State, Status};
 use evenkeel_policy::health::Start;
-use evenkeel_proxy::{SharedEndpoint, WaitingRoom};
+use evenkeel_proxy::{Ejected, SharedEndpoint, SharedOutliers, WaitingRoom, endpoints};
 use evenkeel_telemetry::ControlSeries;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::ejections::{announce, say_back};
 use crate::journal::Journal;
 use crate::resolve::known_target;
 use crate::watch::{Subject, watch};
@@ -47,13 +48,17 @@ impl Drop for Entry {
 }
 
 /// Endpoints by upstream and address.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Registry {
     /// Where what happens to them is remembered.
     pub(crate) journal: Arc<Journal>,
     entries: HashMap<(String, String), Entry>,
     /// By upstream.
     rooms: HashMap<String, Arc<WaitingRoom>>,
+    /// What finds outliers, by upstream, where there are rules for it.
+    outliers: HashMap<String, Arc<SharedOutliers>>,
+    /// Hears of ejections.
+    news: mpsc::Sender<Ejected>,
 }
 
 /// Endpoints of a plan that may come into force: those that stay, by name, and those that are new, watched already.
@@ -64,6 +69,8 @@ pub(crate) struct Prepared {
     pub(crate) shared: Vec<Vec<Arc<SharedEndpoint>>>,
     /// In the same order.
     pub(crate) rooms: Vec<Arc<WaitingRoom>>,
+    /// The same, of upstreams with rules about outliers.
+    pub(crate) outliers: Vec<Option<Arc<SharedOutliers>>>,
 }
 
 fn key(upstream: &Upstream, label: &str) -> (String, String) {
@@ -71,6 +78,13 @@ fn key(upstream: &Upstream, label: &str) -> (String, String) {
 }
 
 impl Registry {
+    /// Without endpoints. Must be called within a runtime, for what happens to them is told from a task.
+    pub(crate) fn new() -> Self {
+        let journal = Arc::<Journal>::default();
+        let news = announce(&journal);
+        Self { journal, entries: HashMap::new(), rooms: HashMap::new(), outliers: HashMap::new(), news }
+    }
+
     pub(crate) fn get(&self, upstream: &str, endpoint: &str) -> Option<&Entry> {
         self.entries.get(&(upstream.to_owned(), endpoint.to_owned()))
     }
@@ -121,12 +135,16 @@ impl Registry {
             }
             prepared.shared.push(list);
             prepared.rooms.push(self.rooms.get(&upstream.name).cloned().unwrap_or_default());
+            let known = || self.outliers.get(&upstream.name).cloned();
+            let outliers = || known().unwrap_or_else(|| SharedOutliers::new(self.news.clone()));
+            prepared.outliers.push(upstream.outliers.as_ref().map(|_| outliers()));
         }
         prepared
     }
 
     /// Brings prepared endpoints into force; those that the plan does not name are gone.
     pub(crate) fn commit(&mut self, plan: &Plan, prepared: Prepared, telemetry: &Arc<ControlSeries>) {
+        self.commit_outliers(plan, &prepared);
         self.rooms =
             plan.upstreams.iter().map(|upstream| upstream.name.clone()).zip(prepared.rooms).collect();
         let mut old = std::mem::take(&mut self.entries);
@@ -139,7 +157,7 @@ impl Registry {
                 let entry = match (new.remove(&key), before) {
                     (Some(mut entry), Some(before)) => {
                         // Watched anew, by one watcher at a time, from the verdict it has.
-                        let up = before.shared.status.state().up;
+                        let up = before.shared.status.is_up();
                         drop(before);
                         entry.watch(telemetry, &self.journal, Some(up));
                         Some(entry)
@@ -157,6 +175,32 @@ impl Registry {
                 }
                 entry.configured_weight = endpoint.weight;
                 self.entries.insert(key, entry);
+            }
+        }
+    }
+
+    /// Brings the rules about outliers into force; where there are none any more, the ejected endpoints return.
+    fn commit_outliers(&mut self, plan: &Plan, prepared: &Prepared) {
+        let mut old = std::mem::take(&mut self.outliers);
+        for ((upstream, shared), outliers) in
+            plan.upstreams.iter().zip(&prepared.shared).zip(&prepared.outliers)
+        {
+            let before = old.remove(&upstream.name);
+            match (outliers, before) {
+                (Some(outliers), _) => drop(self.outliers.insert(upstream.name.clone(), outliers.clone())),
+                (None, None) => {}
+                (None, Some(before)) => {
+                    let ejected: Vec<_> =
+                        shared.iter().filter(|shared| shared.ejection().is_some()).collect();
+                    while !before.detector.close(&endpoints(upstream, shared)) {
+                        // A worker decides, which takes it less than a moment.
+                        std::thread::yield_now();
+                    }
+                    for endpoint in ejected {
+                        let reason = "the configuration ejects nobody there any more";
+                        say_back(&upstream.name, &endpoint.label, reason, &self.journal);
+                    }
+                }
             }
         }
     }

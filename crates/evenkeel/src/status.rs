@@ -85,7 +85,7 @@ fn endpoints(status: &Status) -> Vec<String> {
                 endpoint.weight.to_string(),
                 endpoint.in_flight.to_string(),
                 endpoint.since_seconds.map(span).unwrap_or_else(|| "-".into()),
-                if endpoint.reason.is_empty() { "not probed".into() } else { endpoint.reason.clone() },
+                endpoint.finding().to_owned(),
             ]
         })
     });

@@ -51,6 +51,8 @@ pub(crate) struct Endpoint {
     #[serde(default)]
     pub(crate) reason: String,
     #[serde(default)]
+    pub(crate) ejection: Option<String>,
+    #[serde(default)]
     pub(crate) since_seconds: Option<u64>,
     pub(crate) weight: u16,
     #[serde(default)]
@@ -86,6 +88,15 @@ pub(crate) struct Durations {
 }
 
 impl Endpoint {
+    /// What is known of it: why requests keep away from it, or what the last probe found.
+    pub(crate) fn finding(&self) -> &str {
+        match &self.ejection {
+            Some(why) => why,
+            None if self.reason.is_empty() => "not probed",
+            None => &self.reason,
+        }
+    }
+
     /// Its state in a word or two.
     pub(crate) fn state(&self) -> &str {
         match self.refusal.as_deref() {

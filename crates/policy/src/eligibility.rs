@@ -6,36 +6,52 @@
 //! tried already by this request. A single primary that refuses its connection therefore hands the
 //! request to the backup at once, before any probe has noticed. (nginx does the same; HAProxy waits
 //! until every primary is down.)
+//!
+//! Ejected endpoints are used when every endpoint that would be given requests is ejected: live traffic never makes
+//! an upstream unavailable that probes and operators leave some of. (Envoy calls that panic mode.)
 
 use std::fmt;
 
-use crate::endpoint::{Endpoint, EndpointId, Endpoints, State};
+use crate::endpoint::{Endpoint, EndpointId, Endpoints, State, Status};
+use crate::latency::Moment;
 use crate::rejection::Rejection;
 
 /// Writes the endpoints that may take the next attempt of a request into `out`, ascending.
 ///
-/// `tried` are those this request has had already, never offered again. `out` is cleared first and
-/// never left empty on success; reuse it, and nothing is allocated.
+/// `tried` are those this request has had already, never offered again. `now` says which ejections are over; where
+/// nobody is ejected, any moment will do. `out` is cleared first and never left empty on success; reuse it, and nothing
+/// is allocated.
 ///
 /// # Errors
 /// When there is none, with the reasons counted.
 pub fn eligible(
     endpoints: &Endpoints,
     tried: &[EndpointId],
+    now: Moment,
     out: &mut Vec<EndpointId>,
 ) -> Result<(), Ineligible> {
     out.clear();
-    collect(endpoints, tried, false, out);
-    if out.is_empty() && endpoints.has_backups() {
-        collect(endpoints, tried, true, out);
+    collect(endpoints, tried, |status| status.accepts_new(now), out);
+    if out.is_empty() {
+        if all_are_ejected(endpoints, now) {
+            collect(endpoints, tried, Status::is_in_service, out);
+        }
+        if out.is_empty() {
+            return Err(Ineligible::count(endpoints, tried, now));
+        }
     }
-    if out.is_empty() { Err(Ineligible::count(endpoints, tried)) } else { Ok(()) }
+    Ok(())
 }
 
 /// The verdict on every endpoint with its reason, for people.
 #[must_use]
-pub fn explain(endpoints: &Endpoints, tried: &[EndpointId]) -> Vec<(EndpointId, Result<(), Refusal>)> {
-    let judge = |(id, endpoint): (EndpointId, &Endpoint)| refusal(id, endpoint, tried);
+pub fn explain(
+    endpoints: &Endpoints,
+    tried: &[EndpointId],
+    now: Moment,
+) -> Vec<(EndpointId, Result<(), Refusal>)> {
+    let heeds_ejections = !all_are_ejected(endpoints, now);
+    let judge = |(id, endpoint): (EndpointId, &Endpoint)| refusal(id, endpoint, tried, now, heeds_ejections);
     let primary = endpoints.iter().any(|entry| !entry.1.backup && judge(entry).is_none());
     endpoints
         .iter()
@@ -114,10 +130,11 @@ impl Ineligible {
         }
     }
 
-    fn count(endpoints: &Endpoints, tried: &[EndpointId]) -> Self {
+    fn count(endpoints: &Endpoints, tried: &[EndpointId], now: Moment) -> Self {
         let mut counts = Self::default();
+        let heeds_ejections = !all_are_ejected(endpoints, now);
         for (id, endpoint) in endpoints.iter() {
-            match refusal(id, endpoint, tried) {
+            match refusal(id, endpoint, tried, now, heeds_ejections) {
                 Some(Refusal::Tried) => counts.tried += 1,
                 Some(Refusal::Draining) => counts.draining += 1,
                 Some(Refusal::Weightless) => counts.weightless += 1,
@@ -153,20 +170,45 @@ impl fmt::Display for Ineligible {
 
 impl std::error::Error for Ineligible {}
 
-fn collect(endpoints: &Endpoints, tried: &[EndpointId], backup: bool, out: &mut Vec<EndpointId>) {
-    for (id, endpoint) in endpoints.iter() {
-        if endpoint.backup == backup
-            && endpoint.status.accepts_new()
-            && !endpoint.is_full()
-            && !tried.contains(&id)
-        {
-            out.push(id);
+/// Writes the primaries that may be used into `out`; if there is none, the backups.
+#[inline]
+fn collect(
+    endpoints: &Endpoints,
+    tried: &[EndpointId],
+    may: impl Fn(&Status) -> bool,
+    out: &mut Vec<EndpointId>,
+) {
+    let mut of = |backup: bool| {
+        for (id, endpoint) in endpoints.iter() {
+            if endpoint.backup == backup
+                && may(&endpoint.status)
+                && !endpoint.is_full()
+                && !tried.contains(&id)
+            {
+                out.push(id);
+            }
         }
+        out.is_empty()
+    };
+    if of(false) && endpoints.has_backups() {
+        of(true);
     }
 }
 
-fn refusal(id: EndpointId, endpoint: &Endpoint, tried: &[EndpointId]) -> Option<Refusal> {
-    let State { up, ejected, draining, weight } = endpoint.status.state();
+/// Whether there are endpoints that only their ejection keeps from being used, and none that may be used.
+fn all_are_ejected(endpoints: &Endpoints, now: Moment) -> bool {
+    let mut in_service = endpoints.iter().filter(|(_, endpoint)| endpoint.status.is_in_service()).peekable();
+    in_service.peek().is_some() && in_service.all(|(_, endpoint)| endpoint.status.is_ejected(now))
+}
+
+fn refusal(
+    id: EndpointId,
+    endpoint: &Endpoint,
+    tried: &[EndpointId],
+    now: Moment,
+    heeds_ejections: bool,
+) -> Option<Refusal> {
+    let State { up, ejected, draining, weight } = endpoint.status.state(now);
     if tried.contains(&id) {
         Some(Refusal::Tried)
     } else if draining {
@@ -175,7 +217,7 @@ fn refusal(id: EndpointId, endpoint: &Endpoint, tried: &[EndpointId]) -> Option<
         Some(Refusal::Weightless)
     } else if !up {
         Some(Refusal::Down)
-    } else if ejected {
+    } else if ejected && heeds_ejections {
         Some(Refusal::Ejected)
     } else if endpoint.is_full() {
         Some(Refusal::Busy)
@@ -189,6 +231,11 @@ mod tests {
     use super::*;
     use crate::generated::cases;
     use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::after(Duration::from_secs(seconds))
+    }
 
     fn endpoints(count: usize, change: impl Fn(usize, &mut Endpoint)) -> Endpoints {
         let make = |index| {
@@ -202,7 +249,7 @@ mod tests {
     fn ids(endpoints: &Endpoints, tried: &[u32]) -> Result<Vec<u32>, Ineligible> {
         let tried: Vec<_> = tried.iter().copied().map(EndpointId).collect();
         let mut out = vec![EndpointId(99)];
-        eligible(endpoints, &tried, &mut out)?;
+        eligible(endpoints, &tried, at(0), &mut out)?;
         Ok(out.into_iter().map(|id| id.0).collect())
     }
 
@@ -210,7 +257,7 @@ mod tests {
     fn each_reason_takes_one_out() {
         let list = endpoints(7, |index, endpoint| match index {
             0 => drop(endpoint.status.set_up(false)),
-            1 => drop(endpoint.status.set_ejected(true)),
+            1 => endpoint.status.eject(at(1)),
             2 => drop(endpoint.status.set_draining(true)),
             3 => drop(endpoint.status.set_weight(0)),
             4 => {
@@ -221,7 +268,7 @@ mod tests {
         });
         assert_eq!(ids(&list, &[5]), Ok(vec![6]));
         let reasons: Vec<_> =
-            explain(&list, &[EndpointId(5)]).into_iter().map(|(_, verdict)| verdict).collect();
+            explain(&list, &[EndpointId(5)], at(0)).into_iter().map(|(_, verdict)| verdict).collect();
         let refused = [
             Refusal::Down,
             Refusal::Ejected,
@@ -244,7 +291,7 @@ mod tests {
     fn backups_wait_until_no_primary_is_eligible() {
         let list = endpoints(3, |index, endpoint| endpoint.backup = index == 2);
         assert_eq!(ids(&list, &[]), Ok(vec![0, 1]));
-        assert_eq!(explain(&list, &[])[2].1, Err(Refusal::HeldBack));
+        assert_eq!(explain(&list, &[], at(0))[2].1, Err(Refusal::HeldBack));
         assert_eq!(ids(&list, &[0]), Ok(vec![1]));
         assert_eq!(ids(&list, &[0, 1]), Ok(vec![2]), "primaries tried already do not hold a backup back");
         let (_, first) = list.iter().next().unwrap();
@@ -253,7 +300,45 @@ mod tests {
         let (_, second) = list.iter().nth(1).unwrap();
         second.status.set_draining(true);
         assert_eq!(ids(&list, &[]), Ok(vec![2]));
-        assert_eq!(explain(&list, &[])[2].1, Ok(()));
+        assert_eq!(explain(&list, &[], at(0))[2].1, Ok(()));
+    }
+
+    #[test]
+    fn an_ejection_counts_until_it_is_over() {
+        let list = endpoints(2, |index, endpoint| {
+            if index == 0 {
+                endpoint.status.eject(at(30));
+            }
+        });
+        let mut out = Vec::new();
+        let mut ids = |now| {
+            eligible(&list, &[], now, &mut out).unwrap();
+            out.iter().map(|id| id.0).collect::<Vec<_>>()
+        };
+        assert_eq!((ids(at(29)), ids(at(30))), (vec![1], vec![0, 1]));
+        assert_eq!(explain(&list, &[], at(29))[0].1, Err(Refusal::Ejected));
+        assert_eq!(explain(&list, &[], at(30))[0].1, Ok(()));
+    }
+
+    #[test]
+    fn ejected_endpoints_are_used_when_nobody_else_is_left_in_service() {
+        let list = endpoints(4, |index, endpoint| match index {
+            0 | 1 => endpoint.status.eject(at(30)),
+            2 => endpoint.backup = true,
+            _ => drop(endpoint.status.set_up(false)),
+        });
+        assert_eq!(ids(&list, &[]), Ok(vec![2]));
+        let tried = ids(&list, &[2]).unwrap_err();
+        let refused = Ineligible { tried: 1, ejected: 2, down: 1, ..Ineligible::default() };
+        assert_eq!(tried, refused, "a request that was refused elsewhere is no reason");
+        let (_, backup) = list.iter().nth(2).unwrap();
+        backup.status.set_draining(true);
+        assert_eq!(ids(&list, &[]), Ok(vec![0, 1]));
+        assert_eq!(explain(&list, &[], at(0))[0].1, Ok(()));
+        assert_eq!(
+            ids(&list, &[0, 1]).unwrap_err().to_string(),
+            "no endpoint is eligible: 2 already tried, 1 draining, 1 down"
+        );
     }
 
     #[test]
@@ -284,7 +369,7 @@ mod tests {
                 endpoint.max_in_flight = full.then_some(0);
             });
             let tried_ids: Vec<_> = tried.iter().copied().map(EndpointId).collect();
-            let explained: Vec<_> = explain(&list, &tried_ids)
+            let explained: Vec<_> = explain(&list, &tried_ids, at(0))
                 .into_iter()
                 .filter(|(_, verdict)| verdict.is_ok())
                 .map(|(id, _)| id.0)

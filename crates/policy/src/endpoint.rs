@@ -1,9 +1,14 @@
 //! What is known of an endpoint: its status word and its load, both shared by every worker.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+    fence,
+};
 
-use crate::latency::Latency;
+use crate::latency::{Latency, Moment};
+use crate::outlier::Monitor;
 
 /// Index of an endpoint in its upstream's [`Endpoints`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,10 +123,14 @@ impl Default for State {
 
 /// May an endpoint be used: one word, so that what one thread learns all threads see at once and whole.
 ///
-/// The word publishes no other memory, so relaxed ordering is enough.
+/// Relaxed ordering is enough for the word itself. What it publishes is the end of an ejection, for which there is no
+/// room in it; so setting it releases, and whoever sees an ejection acquires before it looks for the end.
 #[derive(Debug)]
 pub struct Status {
     word: AtomicU32,
+    /// When the latest ejection ends or ended, in microseconds after the epoch of moments; 0 if there was none. An
+    /// ejection ends by itself: the word goes on to say that there was one.
+    until: AtomicU64,
 }
 
 const WEIGHT: u32 = 0xffff;
@@ -130,7 +139,7 @@ const EJECTED: u32 = 1 << 17;
 const DRAINING: u32 = 1 << 18;
 
 impl Status {
-    /// A word that says `state`.
+    /// A word that says `state`. If that is ejected, it stays so.
     #[must_use]
     pub fn new(state: State) -> Self {
         let flag = |on: bool, bit: u32| if on { bit } else { 0 };
@@ -138,16 +147,17 @@ impl Status {
             | flag(state.up, UP)
             | flag(state.ejected, EJECTED)
             | flag(state.draining, DRAINING);
-        Self { word: AtomicU32::new(word) }
+        let until = if state.ejected { u64::MAX } else { 0 };
+        Self { word: AtomicU32::new(word), until: AtomicU64::new(until) }
     }
 
     /// All of it at one moment.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub fn state(&self, now: Moment) -> State {
         let word = self.word.load(Relaxed);
         State {
             up: word & UP != 0,
-            ejected: word & EJECTED != 0,
+            ejected: word & EJECTED != 0 && self.ejection_lasts(now),
             draining: word & DRAINING != 0,
             weight: (word & WEIGHT) as u16,
         }
@@ -155,9 +165,36 @@ impl Status {
 
     /// Whether it may be given a request: up, not ejected, not draining, weight above 0.
     #[must_use]
-    pub fn accepts_new(&self) -> bool {
+    pub fn accepts_new(&self, now: Moment) -> bool {
         let word = self.word.load(Relaxed);
-        word & (UP | EJECTED | DRAINING) == UP && word & WEIGHT != 0
+        if word & (UP | EJECTED | DRAINING) == UP {
+            return word & WEIGHT != 0;
+        }
+        word & EJECTED != 0 && in_service(word) && !self.ejection_lasts(now)
+    }
+
+    /// Whether it might be given a request if it were not ejected.
+    #[must_use]
+    pub fn is_in_service(&self) -> bool {
+        in_service(self.word.load(Relaxed))
+    }
+
+    /// Whether probes say it works, or nobody probes it.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.word.load(Relaxed) & UP != 0
+    }
+
+    /// Whether live traffic says it does not work.
+    #[must_use]
+    pub fn is_ejected(&self, now: Moment) -> bool {
+        self.word.load(Relaxed) & EJECTED != 0 && self.ejection_lasts(now)
+    }
+
+    /// When the latest ejection ends, or ended.
+    #[must_use]
+    pub fn ejected_until(&self) -> Moment {
+        Moment::from_micros(self.until.load(Acquire))
     }
 
     /// Its share relative to the others.
@@ -171,9 +208,16 @@ impl Status {
         self.set_flag(UP, up)
     }
 
-    /// Records what live traffic says; true when that is news.
-    pub fn set_ejected(&self, ejected: bool) -> bool {
-        self.set_flag(EJECTED, ejected)
+    /// Records that live traffic says it does not work, and for how long that counts.
+    pub fn eject(&self, until: Moment) {
+        self.until.store(until.micros(), Release);
+        self.set_flag(EJECTED, true);
+    }
+
+    /// Ends an ejection before its time, and forgets it.
+    pub fn call_off(&self) {
+        self.set_flag(EJECTED, false);
+        self.until.store(0, Release);
     }
 
     /// Records what the operator wants; true when that is news.
@@ -189,9 +233,19 @@ impl Status {
     }
 
     fn set_flag(&self, bit: u32, on: bool) -> bool {
-        let before = if on { self.word.fetch_or(bit, Relaxed) } else { self.word.fetch_and(!bit, Relaxed) };
+        let before = if on { self.word.fetch_or(bit, Release) } else { self.word.fetch_and(!bit, Release) };
         (before & bit != 0) != on
     }
+
+    /// Of a word that says that there was an ejection: whether it lasts.
+    fn ejection_lasts(&self, now: Moment) -> bool {
+        fence(Acquire);
+        self.until.load(Relaxed) > now.micros()
+    }
+}
+
+fn in_service(word: u32) -> bool {
+    word & (UP | DRAINING) == UP && word & WEIGHT != 0
 }
 
 /// Requests an endpoint has in flight, over all workers.
@@ -204,6 +258,8 @@ pub struct Load {
     in_flight: AtomicU32,
     /// How long it takes; kept only for algorithms that heed it, on the line that is written anyway.
     pub latency: Latency,
+    /// What requests met there; kept only where outliers are detected.
+    pub monitor: Monitor,
 }
 
 impl Load {
@@ -246,6 +302,9 @@ impl Load {
 mod tests {
     use super::*;
     use std::thread;
+    use std::time::Duration;
+
+    const LATE: Moment = Moment::from_micros(1 << 60);
 
     #[test]
     fn every_state_survives_its_word() {
@@ -254,8 +313,10 @@ mod tests {
                 let state =
                     State { up: bits & 1 != 0, ejected: bits & 2 != 0, draining: bits & 4 != 0, weight };
                 let status = Status::new(state);
-                assert_eq!(status.state(), state);
-                assert_eq!(status.accepts_new(), state.accepts_new());
+                assert_eq!(status.state(LATE), state);
+                assert_eq!(status.accepts_new(LATE), state.accepts_new());
+                assert_eq!(status.is_in_service(), State { ejected: false, ..state }.accepts_new());
+                assert_eq!((status.is_up(), status.is_ejected(LATE)), (state.up, state.ejected));
                 assert_eq!(status.weight(), weight);
             }
         }
@@ -269,11 +330,28 @@ mod tests {
         assert!(!status.set_draining(true));
         assert!(status.set_weight(9));
         assert!(!status.set_weight(9));
-        assert!(status.set_ejected(true));
+        let until = LATE.later(Duration::from_secs(1));
+        status.eject(until);
         assert!(status.set_up(false));
-        assert_eq!(status.state(), State { up: false, ejected: true, draining: true, weight: 9 });
+        assert_eq!(status.state(LATE), State { up: false, ejected: true, draining: true, weight: 9 });
         assert!(status.set_draining(false));
-        assert_eq!(status.state(), State { up: false, ejected: true, draining: false, weight: 9 });
+        assert_eq!(status.state(LATE), State { up: false, ejected: true, draining: false, weight: 9 });
+        assert_eq!(status.state(until), State { up: false, ejected: false, draining: false, weight: 9 });
+    }
+
+    #[test]
+    fn an_ejection_ends_by_itself_or_is_called_off() {
+        let status = Status::new(State::default());
+        let at = |seconds| Moment::after(Duration::from_secs(seconds));
+        status.eject(at(30));
+        assert!(!status.accepts_new(at(29)) && status.is_ejected(at(29)) && status.is_in_service());
+        assert!(status.accepts_new(at(30)) && !status.is_ejected(at(30)));
+        status.eject(at(90));
+        assert!(!status.accepts_new(at(31)));
+        assert_eq!(status.ejected_until(), at(90));
+        status.call_off();
+        assert!(status.accepts_new(at(31)));
+        assert_eq!(status.ejected_until(), Moment::default());
     }
 
     #[test]

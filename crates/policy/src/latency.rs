@@ -45,6 +45,22 @@ impl Moment {
         Self(self.0.saturating_add((seconds * 1e6) as u64))
     }
 
+    /// So much later.
+    #[must_use]
+    pub fn later(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(Self::after(by).0))
+    }
+
+    /// In microseconds after the epoch, for words that are shared.
+    pub(crate) const fn micros(self) -> u64 {
+        self.0
+    }
+
+    /// So many microseconds after the epoch.
+    pub(crate) const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
     /// The time from `earlier` until this; none if it is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

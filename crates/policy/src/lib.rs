@@ -6,8 +6,8 @@
 //!
 //! A request meets the modules in this order: [`routing`] names its route, [`endpoint`] and
 //! [`eligibility`] say who could take it, [`balance`] picks one, [`forwarding`] says which headers
-//! travel, [`queue`] who waits while all are full, [`retry`] whether a failed attempt is repeated, [`rejection`] what is answered otherwise.
-//! [`health`] judges endpoints on the side.
+//! travel, [`queue`] who waits while all are full, [`retry`] whether a failed attempt is repeated, [`rejection`] what is
+//! answered otherwise. [`health`] judges endpoints by probes, [`outlier`] by what requests meet there.
 
 pub mod balance;
 pub mod eligibility;
@@ -15,6 +15,7 @@ pub mod endpoint;
 pub mod forwarding;
 pub mod health;
 pub mod latency;
+pub mod outlier;
 pub mod queue;
 pub mod rejection;
 pub mod retry;

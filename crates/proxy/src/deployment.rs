@@ -2,17 +2,21 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use evenkeel_config::Plan;
+use evenkeel_config::plan::Upstream;
 use evenkeel_net::{Listener, Target};
-use evenkeel_policy::endpoint::{Load, Status};
-use tokio::sync::Notify;
+use evenkeel_policy::endpoint::{Endpoint, Endpoints, Load, State, Status};
+use evenkeel_policy::outlier::{Detector, Ejection};
+use tokio::sync::{Notify, mpsc};
 
 use crate::room::WaitingRoom;
+use crate::wait::moment;
 
 /// One whole configuration, as every worker receives it.
 ///
-/// Invariant: `listeners`, `upstreams` and `rooms` run parallel to the lists of the plan.
+/// Invariant: `listeners`, and `upstreams`, `rooms` and `outliers`, run parallel to the lists of the plan.
 #[derive(Debug)]
 pub struct Deployment {
     /// What the operator wants.
@@ -23,6 +27,27 @@ pub struct Deployment {
     pub upstreams: Vec<Vec<Arc<SharedEndpoint>>>,
     /// Where the requests of each upstream wait while its endpoints are full.
     pub rooms: Vec<Arc<WaitingRoom>>,
+    /// Of each upstream that has rules about outliers.
+    pub outliers: Vec<Option<Arc<SharedOutliers>>>,
+}
+
+/// What all workers share to find the outliers of one upstream. It outlives reloads that keep rules for it.
+#[derive(Debug)]
+pub struct SharedOutliers {
+    /// Who decides, and when.
+    pub detector: Detector,
+    news: mpsc::Sender<Ejected>,
+}
+
+/// An endpoint was ejected.
+#[derive(Debug)]
+pub struct Ejected {
+    /// The upstream's name.
+    pub upstream: String,
+    /// The endpoint.
+    pub endpoint: Arc<SharedEndpoint>,
+    /// Why, and for how long.
+    pub ejection: Ejection,
 }
 
 /// A listening socket and how many connections came of it, over all workers.
@@ -39,13 +64,36 @@ pub struct SharedListener {
 pub struct SharedEndpoint {
     /// Its label in metrics, logs and the API: the address as the configuration has it.
     pub label: Arc<str>,
-    /// Up, ejected, draining, weight: one word, written by control.
+    /// Up, draining, weight: one word, written by control; ejections, written by workers.
     pub status: Arc<Status>,
     /// Requests in flight over all workers.
     pub load: Arc<Load>,
     target: RwLock<Option<Target>>,
     suspected: AtomicBool,
     suspicion: Notify,
+}
+
+impl SharedOutliers {
+    /// Of an upstream of which nothing is known yet; `news` hears of ejections.
+    pub fn new(news: mpsc::Sender<Ejected>) -> Arc<Self> {
+        Arc::new(Self { detector: Detector::default(), news })
+    }
+
+    /// Tells of an ejection. Nobody waits for who listens: if it is that far behind, this one goes unsaid.
+    pub(crate) fn tell(&self, ejected: Ejected) {
+        let _ = self.news.try_send(ejected);
+    }
+}
+
+/// The endpoints of an upstream as policy sees them.
+pub fn endpoints(settings: &Upstream, shared: &[Arc<SharedEndpoint>]) -> Endpoints {
+    let endpoint = |(settings, shared): (&evenkeel_config::plan::Endpoint, &Arc<SharedEndpoint>)| Endpoint {
+        status: shared.status.clone(),
+        load: shared.load.clone(),
+        max_in_flight: settings.max_in_flight,
+        backup: settings.backup,
+    };
+    Endpoints::new(settings.endpoints.iter().zip(shared).map(endpoint).collect())
 }
 
 impl SharedListener {
@@ -66,6 +114,17 @@ impl SharedEndpoint {
             suspected: AtomicBool::new(false),
             suspicion: Notify::new(),
         })
+    }
+
+    /// What may be used of it now.
+    pub fn state(&self) -> State {
+        self.status.state(moment(Instant::now()))
+    }
+
+    /// Its latest ejection, if that is not over.
+    pub fn ejection(&self) -> Option<Ejection> {
+        let lasts = self.status.is_ejected(moment(Instant::now()));
+        self.load.monitor.ejection(&self.status).filter(|_| lasts)
     }
 
     /// Where it is, once known.

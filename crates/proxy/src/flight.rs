@@ -195,7 +195,7 @@ impl<'a> Flight<'a> {
         }
         let Attempt { in_flight, retries, record, upload, .. } = &mut self.attempt;
         let shared = &in_flight.endpoint.shared;
-        if !shared.status.state().up && retries.allow(Failure::AttemptTimeout, record, upload, true) {
+        if !shared.status.is_up() && retries.allow(Failure::AttemptTimeout, record, upload, true) {
             return Some(Ended::Elsewhere);
         }
         if !std::mem::replace(&mut self.has_suspected, true) {

@@ -81,7 +81,11 @@ pub(crate) async fn run(connection: &mut Connection, mut record: Record, destina
         let in_flight = InFlight::begin(endpoint.clone(), &upstream, began);
         let retries = Retries { worker: &worker, upstream: &upstream, tried: &mut tried, id };
         let attempt = Attempt { connection, record: &mut record, upload: &mut upload, in_flight, retries };
-        match attempt.run().await {
+        let ended = attempt.run().await;
+        if let Some(failure) = failure_of(&ended, &record) {
+            upstream.failed(id, failure, began, Instant::now());
+        }
+        match ended {
             Ended::Answered(next) => return next,
             Ended::Client(rejection) => {
                 record.rejection = Some(rejection);
@@ -101,6 +105,22 @@ pub(crate) async fn run(connection: &mut Connection, mut record: Record, destina
                 }
             }
         }
+    }
+}
+
+/// What an endpoint did wrong, beyond the status of its answer.
+fn failure_of(ended: &Ended, record: &Record) -> Option<Failure> {
+    match ended {
+        Ended::Failed(failure, ..) => Some(*failure),
+        Ended::Answered(_) if record.rejection == Some(Rejection::ResponseIncomplete) => Some(Failure::Reset),
+        Ended::Rejected(Rejection::ResponseMalformed | Rejection::ResponseHeaderTooLarge, _) => {
+            Some(Failure::Reset)
+        }
+        // Where there were several attempts, the time that is over was not this endpoint's alone.
+        Ended::Rejected(Rejection::ResponseTimeout, _) if record.attempts == 1 => {
+            Some(Failure::AttemptTimeout)
+        }
+        _ => None,
     }
 }
 
@@ -147,6 +167,11 @@ pub(crate) struct Retries<'a> {
 impl Retries<'_> {
     pub(crate) fn upstream(&self) -> &Rc<UpstreamState> {
         self.upstream
+    }
+
+    /// The attempt's answer begins.
+    pub(crate) fn answered(&self, status: u16, began: Instant, now: Instant) {
+        self.upstream.answered(self.id, status, began, now);
     }
 
     /// Whether to try again elsewhere after this failure; if so, it is paid for and counted.

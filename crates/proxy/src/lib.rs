@@ -17,6 +17,7 @@ mod flow;
 mod forward;
 mod heads;
 mod listener;
+mod outliers;
 mod pool;
 mod presence;
 mod queue;
@@ -32,6 +33,7 @@ mod upstream;
 mod wait;
 mod worker;
 
-pub use deployment::{Deployment, SharedEndpoint, SharedListener};
+pub use deployment::{Deployment, Ejected, SharedEndpoint, SharedListener, SharedOutliers, endpoints};
 pub use room::WaitingRoom;
+pub use wait::moment;
 pub use worker::Workers;

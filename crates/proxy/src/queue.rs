@@ -101,7 +101,7 @@ pub(crate) async fn wait(
                 if now >= leave_by {
                     return Err(Unserved::Gone);
                 }
-                match upstream.has_another(&worker, &[]) {
+                match upstream.has_another(&worker, &[], now) {
                     // For whoever is first in line, perhaps for us.
                     Ok(()) => room.release(now),
                     Err(ineligible) if ineligible.busy == 0 => return Err(Unserved::Ineligible(ineligible)),

@@ -145,6 +145,7 @@ impl Flight<'_> {
         let status = received.status;
         let now = Instant::now();
         self.attempt.in_flight.answered(status, now);
+        self.attempt.retries.answered(status, self.attempt.in_flight.began, now);
         let is_sent = self.is_sent();
         let Attempt { connection, record, upload, retries, .. } = &mut self.attempt;
         let may_retry = retries.upstream().settings.retry.on.statuses.contains(&status);

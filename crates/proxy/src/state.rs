@@ -166,9 +166,11 @@ impl Snapshot {
         let upstreams: Vec<Rc<UpstreamState>> = plan
             .upstreams
             .iter()
-            .zip(deployment.upstreams.iter().zip(&deployment.rooms))
-            .map(|(settings, (endpoints, room))| {
-                Rc::new(UpstreamState::new(settings, endpoints, room, telemetry, kept))
+            .zip(&deployment.upstreams)
+            .zip(deployment.rooms.iter().zip(&deployment.outliers))
+            .map(|((settings, endpoints), (room, outliers))| {
+                let outliers = outliers.as_ref();
+                Rc::new(UpstreamState::new(settings, endpoints, room, outliers, telemetry, kept))
             })
             .collect();
         let listeners = plan
@@ -268,7 +270,7 @@ impl Snapshot {
     pub(crate) fn sweep(&self, now: Instant) {
         for upstream in &self.upstreams {
             for state in &upstream.states {
-                if state.shared.status.state().up {
+                if state.shared.status.is_up() {
                     state.pool.sweep(now, upstream.settings.pool.idle);
                 } else {
                     state.pool.clear();

@@ -183,6 +183,7 @@ impl Session {
                     if let Some(wait) = self.seat.as_mut().and_then(|seat| seat.wait.take()) {
                         wait.answered(now);
                     }
+                    upstream.connected(id, began, now);
                     self.endpoint = Some(connection);
                     return Ok(());
                 }
@@ -190,6 +191,7 @@ impl Session {
                 Err(Unconnected::Failed(failure, rejection)) => (failure, rejection),
             };
             endpoint.shared.suspect();
+            upstream.failed(id, failure, began, Instant::now());
             last = Some(rejection);
             tried.push(id);
             // No endpoint has seen a byte.
@@ -255,7 +257,7 @@ impl Session {
             _ if client.poll_reset(cx).is_ready() => Rejection::ClientClosed,
             _ if endpoint.poll_reset(cx).is_ready() => Rejection::UpstreamReset,
             _ if self.worker.is_over.get() => Rejection::ShuttingDown,
-            _ if self.tunnel.closes_when_down() && !seat.shared.status.state().up => Rejection::EndpointDown,
+            _ if self.tunnel.closes_when_down() && !seat.shared.status.is_up() => Rejection::EndpointDown,
             _ if self.deadline.poll(cx).is_ready() => Rejection::IdleTimeout,
             _ => return Poll::Pending,
         }))

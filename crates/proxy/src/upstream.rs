@@ -8,13 +8,14 @@ use std::time::Instant;
 use evenkeel_config::plan::Upstream;
 use evenkeel_policy::balance::{Balance, Balancer, Eligible, Hint};
 use evenkeel_policy::eligibility::{Ineligible, eligible};
-use evenkeel_policy::endpoint::{Endpoint, EndpointId, Endpoints};
+use evenkeel_policy::endpoint::{EndpointId, Endpoints};
 use evenkeel_policy::latency::{Memory, Moment};
 use evenkeel_policy::rejection::Rejection;
 use evenkeel_policy::retry::{self, Attempted, Budget, Decision, Failure};
 use evenkeel_telemetry::{EndpointSeries, RetryReason, UpstreamSeries, Writer};
 
-use crate::deployment::SharedEndpoint;
+use crate::deployment::{SharedEndpoint, SharedOutliers, endpoints};
+use crate::outliers::OutlierState;
 use crate::pool::Pool;
 use crate::room::WaitingRoom;
 use crate::state::Worker;
@@ -32,6 +33,8 @@ pub(crate) struct UpstreamState {
     pub(crate) room: Option<Arc<WaitingRoom>>,
     /// How long slow answers are remembered, if the algorithm heeds latency.
     pub(crate) memory: Option<Memory>,
+    /// When requests that fail take an endpoint out, if they ever do.
+    pub(crate) outliers: Option<OutlierState>,
 }
 
 /// An endpoint of this worker; kept by every snapshot that names it.
@@ -48,6 +51,7 @@ impl UpstreamState {
         settings: &Upstream,
         shared: &[Arc<SharedEndpoint>],
         room: &Arc<WaitingRoom>,
+        outliers: Option<&Arc<SharedOutliers>>,
         telemetry: &Writer,
         kept: impl Fn(&Arc<SharedEndpoint>) -> Option<Rc<EndpointState>>,
     ) -> Self {
@@ -64,18 +68,7 @@ impl UpstreamState {
                 })
             })
             .collect();
-        let endpoints = settings
-            .endpoints
-            .iter()
-            .zip(shared)
-            .map(|(settings, shared)| Endpoint {
-                status: shared.status.clone(),
-                load: shared.load.clone(),
-                max_in_flight: settings.max_in_flight,
-                backup: settings.backup,
-            })
-            .collect();
-        let endpoints = Endpoints::new(endpoints);
+        let endpoints = endpoints(settings, shared);
         let mut balancer = Balancer::new(settings.balance);
         balancer.rebuild(&endpoints);
         Self {
@@ -87,7 +80,17 @@ impl UpstreamState {
             balancer: RefCell::new(balancer),
             room: settings.queue.map(|_| room.clone()),
             memory: settings.balance.memory(),
+            outliers: OutlierState::new(settings, outliers),
         }
+    }
+
+    pub(crate) fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// `now` for those who ask for it: nobody else pays for the clock.
+    fn moment(&self, now: Instant) -> Moment {
+        if self.memory.is_some() || self.outliers.is_some() { moment(now) } else { Moment::default() }
     }
 
     /// Picks an endpoint for the next attempt and counts the request there.
@@ -101,11 +104,12 @@ impl UpstreamState {
         now: Instant,
     ) -> Result<(EndpointId, Rc<EndpointState>), Ineligible> {
         let ids = &mut *worker.eligible.borrow_mut();
-        let hint = Hint { now: self.memory.map_or_else(Moment::default, |_| moment(now)), ..Hint::default() };
+        let now = self.moment(now);
+        let hint = Hint { now, ..Hint::default() };
         // Another worker may take the last place between the look and the count; then there is one fewer
         // eligible the next time round, so that this ends.
         loop {
-            eligible(&self.endpoints, tried, ids)?;
+            eligible(&self.endpoints, tried, now, ids)?;
             let Some(choice) = Eligible::new(&self.endpoints, ids) else { return Err(Ineligible::default()) };
             let id = self.balancer.borrow_mut().pick(&choice, hint, &mut worker.rng.borrow_mut());
             let (Some(endpoint), Some(state)) = (self.endpoints.get(id), self.states.get(id.0 as usize))
@@ -136,13 +140,13 @@ impl UpstreamState {
         failure: Failure,
         attempted: &Attempted,
     ) -> bool {
+        let now = Instant::now();
         let is_hopeless = |ineligible: &Ineligible| ineligible.busy == 0 || self.room.is_none();
-        if self.has_another(worker, tried).is_err_and(|ineligible| is_hopeless(&ineligible)) {
+        if self.has_another(worker, tried, now).is_err_and(|ineligible| is_hopeless(&ineligible)) {
             return false;
         }
         let budget = &mut self.budget.borrow_mut();
-        if retry::decide(&self.settings.retry, failure, attempted, budget, Instant::now()) != Decision::Retry
-        {
+        if retry::decide(&self.settings.retry, failure, attempted, budget, now) != Decision::Retry {
             return false;
         }
         self.series.retry(match failure {
@@ -158,8 +162,13 @@ impl UpstreamState {
     ///
     /// # Errors
     /// None could.
-    pub(crate) fn has_another(&self, worker: &Worker, tried: &[EndpointId]) -> Result<(), Ineligible> {
-        eligible(&self.endpoints, tried, &mut worker.eligible.borrow_mut())
+    pub(crate) fn has_another(
+        &self,
+        worker: &Worker,
+        tried: &[EndpointId],
+        now: Instant,
+    ) -> Result<(), Ineligible> {
+        eligible(&self.endpoints, tried, self.moment(now), &mut worker.eligible.borrow_mut())
     }
 
     /// Whether requests wait for a place already: who comes now joins them.
@@ -171,7 +180,7 @@ impl UpstreamState {
 impl EndpointState {
     /// Whether it has gone down since this was last asked.
     pub(crate) fn has_fallen(&self) -> bool {
-        let is_up = self.shared.status.state().up;
+        let is_up = self.shared.status.is_up();
         self.was_up.replace(is_up) && !is_up
     }
 }

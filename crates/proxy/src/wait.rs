@@ -11,8 +11,8 @@ use crate::upstream::EndpointState;
 /// Since when all workers count, so that a moment is the same to each.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// `now`, as estimates have it.
-pub(crate) fn moment(now: Instant) -> Moment {
+/// `now`, as estimates and ejections have it.
+pub fn moment(now: Instant) -> Moment {
     Moment::new(*EPOCH, now)
 }
 

@@ -134,7 +134,7 @@ impl Run<'_> {
 
     fn arrive(&mut self, now: u64, ids: &mut Vec<EndpointId>) {
         self.plan_arrival(now);
-        if eligible(&self.endpoints, &[], ids).is_err() {
+        if eligible(&self.endpoints, &[], Moment::default(), ids).is_err() {
             return;
         }
         let Some(choice) = Eligible::new(&self.endpoints, ids) else { return };

@@ -118,6 +118,8 @@ metrics! {
         "Whether probes find the endpoint good (1) or not (0).";
     ENDPOINT_EJECTED = "evenkeel_endpoint_ejected" Gauge ["upstream", "endpoint"]
         "Whether the endpoint is taken out because of errors in live traffic (1) or not (0).";
+    ENDPOINT_EJECTIONS = "evenkeel_endpoint_ejections_total" Counter ["upstream", "endpoint", "reason"]
+        "Times that the endpoint was taken out because of what requests met there, by reason.";
     ENDPOINT_DRAINING = "evenkeel_endpoint_draining" Gauge ["upstream", "endpoint"]
         "Whether an operator has taken the endpoint out (1) or not (0).";
     ENDPOINT_WEIGHT = "evenkeel_endpoint_weight" Gauge ["upstream", "endpoint"]

@@ -11,6 +11,7 @@ use crate::histogram::{BOUND_LABELS, HistogramSnapshot, SESSION_BOUND_LABELS};
 use crate::number;
 use crate::process::Process;
 use crate::totals::{EndpointTotals, ListenerTotals, RouteTotals, SessionTotals, Totals};
+use evenkeel_policy::outlier;
 
 /// The content type of [`Telemetry::page`](crate::Telemetry::page).
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -189,6 +190,12 @@ impl Page {
         let reports = &totals.control.endpoints;
         self.of_reports(totals, &m::ENDPOINT_UP, |state| Some(state.up.into()));
         self.of_reports(totals, &m::ENDPOINT_EJECTED, |state| Some(state.ejected.into()));
+        let mut family = self.family(&m::ENDPOINT_EJECTIONS);
+        for endpoint in &totals.endpoints {
+            for (reason, n) in outlier::Reason::ALL.iter().zip(endpoint.ejections) {
+                family.count(&[&endpoint.upstream, &endpoint.endpoint, reason.word()], n);
+            }
+        }
         self.of_reports(totals, &m::ENDPOINT_DRAINING, |state| Some(state.draining.into()));
         self.of_reports(totals, &m::ENDPOINT_WEIGHT, |state| Some(state.weight.into()));
         let probed = || reports.iter().filter_map(|report| Some((report, report.last_probe?)));

@@ -5,6 +5,7 @@ use crate::control::ProbeResult;
 use crate::histogram::{BOUND_LABELS, SESSION_BOUND_LABELS};
 use crate::page::COMPLETED;
 use crate::series::RetryReason;
+use evenkeel_policy::outlier;
 use evenkeel_policy::rejection::Rejection;
 
 /// What stands above the table.
@@ -95,6 +96,14 @@ pub fn reference() -> String {
         &[
             "- `reason` of `evenkeel_upstream_retries_total`: ",
             &words(&RetryReason::ALL.map(RetryReason::word)),
+            ".",
+        ],
+    );
+    line(
+        &mut text,
+        &[
+            "- `reason` of `evenkeel_endpoint_ejections_total`: ",
+            &words(&outlier::Reason::ALL.map(outlier::Reason::word)),
             ".",
         ],
     );

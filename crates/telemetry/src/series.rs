@@ -7,6 +7,7 @@ use crate::codes::Codes;
 use crate::counter::Counter;
 use crate::histogram::{Histogram, SESSION_BOUNDS};
 use crate::method::Method;
+use evenkeel_policy::outlier;
 use evenkeel_policy::rejection::Rejection;
 use std::time::Duration;
 
@@ -167,6 +168,7 @@ pub struct EndpointSeries {
     pub(crate) opened: Counter,
     pub(crate) closed: Counter,
     pub(crate) connect_failures: Counter,
+    pub(crate) ejections: [Counter; outlier::Reason::ALL.len()],
 }
 
 impl EndpointSeries {
@@ -202,6 +204,13 @@ impl EndpointSeries {
     /// A connection to the endpoint could not be made.
     pub fn connect_failed(&self) {
         self.connect_failures.add(1);
+    }
+
+    /// The endpoint was ejected, by what this thread met last.
+    pub fn ejected(&self, reason: outlier::Reason) {
+        if let Some(count) = self.ejections.get(reason as usize) {
+            count.add(1);
+        }
     }
 }
 
@@ -287,5 +296,8 @@ impl Absorb for EndpointSeries {
         self.opened.add(gone.opened.value());
         self.closed.add(gone.opened.value());
         self.connect_failures.add(gone.connect_failures.value());
+        for (count, more) in self.ejections.iter().zip(&gone.ejections) {
+            count.add(more.value());
+        }
     }
 }

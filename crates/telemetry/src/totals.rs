@@ -6,6 +6,7 @@ use crate::histogram::HistogramSnapshot;
 use crate::method::Method;
 use crate::registry::Registry;
 use crate::series::{EndpointSeries, RetryReason, SessionSeries};
+use evenkeel_policy::outlier;
 use evenkeel_policy::rejection::Rejection;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -248,6 +249,8 @@ pub struct EndpointTotals {
     pub connections_open: u64,
     /// Connections that could not be made.
     pub connect_failures: u64,
+    /// Ejections, in the order of [`outlier::Reason::ALL`].
+    pub ejections: [u64; outlier::Reason::ALL.len()],
 }
 
 impl EndpointTotals {
@@ -272,6 +275,9 @@ impl EndpointTotals {
             closed += series.closed.value();
             sum.connections += series.opened.value();
             sum.connect_failures += series.connect_failures.value();
+            for (sum, count) in sum.ejections.iter_mut().zip(&series.ejections) {
+                *sum += count.value();
+            }
             series.codes.each(|_, code, n| *codes.entry(code).or_default() += n);
             series.duration.add_to(&mut sum.duration);
         }

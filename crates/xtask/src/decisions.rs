@@ -9,6 +9,7 @@ use evenkeel_policy::balance::{Algorithm, Balance, Balancer, Eligible, Hint};
 use evenkeel_policy::eligibility::eligible;
 use evenkeel_policy::endpoint::{Endpoint, EndpointId, Endpoints, State};
 use evenkeel_policy::forwarding::make_request_id;
+use evenkeel_policy::latency::Moment;
 use evenkeel_policy::rng::Rng;
 use evenkeel_policy::routing::{Matcher, Request, RouteId, RouteTable};
 
@@ -139,7 +140,8 @@ fn find_eligible(count: u32, times: u32) -> Result<(), String> {
     let endpoints = endpoints(count);
     let mut ids = Vec::new();
     for _ in 0..times {
-        eligible(black_box(&endpoints), &[], &mut ids).map_err(|ineligible| ineligible.to_string())?;
+        eligible(black_box(&endpoints), &[], Moment::default(), &mut ids)
+            .map_err(|ineligible| ineligible.to_string())?;
         black_box(&ids);
     }
     Ok(())

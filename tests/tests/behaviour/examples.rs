@@ -38,6 +38,7 @@ drive! {
     "least-connections.toml" => least_connections,
     "limits-and-timeouts.toml" => limits_and_timeouts,
     "metrics.toml" => metrics,
+    "outliers.toml" => outliers,
     "queue.toml" => queue,
     "redirect-and-respond.toml" => redirect_and_respond,
     "retries.toml" => retries,
@@ -207,6 +208,26 @@ fn retries(example: &mut Example) {
     proxy.wait_for_metric("evenkeel_upstream_retries_total", &labels, |retries| retries == refused);
 }
 
+fn outliers(example: &mut Example) {
+    let c = example.backend("c").address();
+    let fail = "curl -X POST 'http://127.0.0.1:9003/chaos?mode=fail&percent=100&healthz=off'";
+    example.see_one(fail).expect_status(200);
+    let answers = example.see("for i in $(seq 30); do curl -s http://127.0.0.1:8080/; done");
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert_eq!(count(&answers, "a") + count(&answers, "b"), 30);
+    let grep = "curl -s http://127.0.0.1:9900/metrics | grep evenkeel_endpoint_ejections_total";
+    let page = example.see_one(grep).text();
+    let line = format!(
+        "evenkeel_endpoint_ejections_total{{upstream=\"app\",endpoint=\"{c}\",reason=\"consecutive_errors\"}} "
+    );
+    assert!(page.lines().any(|own| own.strip_prefix(&*line).is_some_and(|n| n != "0")), "{line}in\n{page}");
+    example.see_one("curl -X POST 'http://127.0.0.1:9003/chaos?mode=reset'").expect_status(200);
+    eventually("c to be used", || {
+        let answer = example.see_one("curl http://127.0.0.1:8080/").expect_status(200);
+        if who(&answer) == "c" { Ok(()) } else { Err(answer.to_string()) }
+    });
+}
+
 fn limits_and_timeouts(example: &mut Example) {
     example.by_hand("curl -i -d @/bin/ls http://127.0.0.1:8080/echo");
     let mut client = example.proxy.client();
@@ -336,7 +357,8 @@ fn queue(example: &mut Example) {
     let refused = (30 - served) as f64;
     let labels = [("reason", "queue_full")];
     example.proxy.wait_for_metric("evenkeel_rejections_total", &labels, |count| count == refused);
-    let page = example.see_one("curl -s http://127.0.0.1:9900/metrics | grep evenkeel_upstream_queue_depth").text();
+    let page =
+        example.see_one("curl -s http://127.0.0.1:9900/metrics | grep evenkeel_upstream_queue_depth").text();
     assert!(page.contains("evenkeel_upstream_queue_depth{upstream=\"app\"} 0"), "{page}");
     assert!(page.contains("evenkeel_upstream_queue_wait_seconds_count{upstream=\"app\"}"), "{page}");
 }

@@ -24,6 +24,7 @@ mod limits;
 mod logs;
 mod metrics;
 mod monitoring;
+mod outliers;
 mod own_answers;
 mod prometheus;
 mod proxy_status;

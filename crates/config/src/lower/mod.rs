@@ -4,6 +4,7 @@
 
 mod address;
 mod listener;
+mod outliers;
 mod route;
 mod upstream;
 

@@ -9,7 +9,7 @@ use evenkeel_policy::queue::QueueRules;
 use evenkeel_policy::retry::{RetryOn, RetryRules};
 use toml::Spanned;
 
-use super::Uses;
+use super::{Uses, outliers};
 use crate::codes;
 use crate::collection::{Limit, Named};
 use crate::diagnostic::Problems;
@@ -33,12 +33,14 @@ pub(super) fn lower(
         let endpoints = endpoints(&name, &table, problems);
         let timeouts = timeouts(&table.timeouts, problems);
         let health = table.health.map(|health| health_of(health.into_inner(), *uses, problems));
+        let outliers = table.outliers.map(|table| outliers::lower(table, &name, endpoints.len(), problems));
         plan.push(Upstream {
             name: name.into_inner(),
             balance: table.balance.into_inner(),
             endpoints,
             health,
             on_down: table.on_down.map_or(OnDown::Keep, Spanned::into_inner),
+            outliers,
             retry: retry(table.retry),
             timeouts,
             queue: table.queue.map(|queue| queue_of(queue.into_inner())),

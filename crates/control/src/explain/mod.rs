@@ -10,6 +10,7 @@ use evenkeel_config::plan::{Action, Listener, Protocol, Route, Upstream};
 use evenkeel_policy::balance::Algorithm;
 use evenkeel_policy::eligibility;
 use evenkeel_policy::endpoint::{Endpoint, EndpointId, Endpoints, State};
+use evenkeel_policy::latency::Moment;
 use evenkeel_policy::rejection::Rejection;
 use evenkeel_policy::routing::{self, Matcher, RouteId, RouteTable};
 use serde::Serialize;
@@ -119,7 +120,7 @@ pub struct Judged {
     pub eligible: bool,
     /// If not, why.
     pub refusal: Option<String>,
-    /// What the last probe found; empty where nothing is known.
+    /// What the last probe found, or why it is ejected; empty where nothing is known.
     pub reason: String,
     /// Its share relative to the others.
     pub weight: u16,
@@ -309,9 +310,11 @@ fn branch(plan: &Plan, upstream: usize, percent: f64, status: Option<&Status>) -
             })
             .collect(),
     );
+    // Of these, whoever is ejected stays so.
+    let now = Moment::default();
     let mut eligible = Vec::new();
-    let nobody = eligibility::eligible(&endpoints, &[], &mut eligible).err();
-    let judged: Vec<_> = eligibility::explain(&endpoints, &[])
+    let nobody = eligibility::eligible(&endpoints, &[], now, &mut eligible).err();
+    let judged: Vec<_> = eligibility::explain(&endpoints, &[], now)
         .into_iter()
         .zip(endpoints.iter())
         .zip(&settings.endpoints)
@@ -320,7 +323,7 @@ fn branch(plan: &Plan, upstream: usize, percent: f64, status: Option<&Status>) -
             address: settings.address.to_string(),
             eligible: verdict.is_ok(),
             refusal: verdict.err().map(|refusal| refusal.to_string()),
-            reason: known(index).map(|known| known.reason.clone()).unwrap_or_default(),
+            reason: known(index).map(finding).unwrap_or_default(),
             weight: endpoint.status.weight(),
             in_flight: known(index).map(|known| known.in_flight),
             backup: endpoint.backup,
@@ -335,6 +338,10 @@ fn branch(plan: &Plan, upstream: usize, percent: f64, status: Option<&Status>) -
         endpoints: judged,
         answer: nobody.map(|nobody| Answer::of(nobody.rejection(), nobody.to_string())),
     })
+}
+
+fn finding(known: &EndpointStatus) -> String {
+    known.ejection.as_ref().unwrap_or(&known.reason).clone()
 }
 
 fn state(known: &EndpointStatus) -> State {

@@ -65,6 +65,7 @@ fn status(api: &[(bool, u32)]) -> Status {
         since_seconds: Some(3),
         draining: false,
         ejected: false,
+        ejection: None,
         weight,
         backup,
         in_flight,

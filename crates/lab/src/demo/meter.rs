@@ -237,6 +237,8 @@ fn judge(endpoint: &EndpointStatus) -> (&'static str, Light, Option<String>) {
     let reason = || Some(endpoint.reason.clone()).filter(|reason| !reason.is_empty());
     if !endpoint.up {
         ("down", Light::Red, reason())
+    } else if endpoint.ejected {
+        ("ejected", Light::Red, endpoint.ejection.clone())
     } else if endpoint.draining && endpoint.in_flight > 0 {
         ("draining", Light::Yellow, Some(format!("{} still in flight", endpoint.in_flight)))
     } else if endpoint.draining {
@@ -262,6 +264,7 @@ mod tests {
             since_seconds: Some(1),
             draining: false,
             ejected: false,
+            ejection: None,
             weight: 1,
             backup: false,
             in_flight: 0,
@@ -274,6 +277,9 @@ mod tests {
         assert_eq!(judge(&endpoint()), ("up", Light::Green, None));
         let down = EndpointStatus { up: false, eligible: false, reason: "refused".into(), ..endpoint() };
         assert_eq!(judge(&down), ("down", Light::Red, Some("refused".into())));
+        let why = Some("too many errors in a row, for 9 s more".to_owned());
+        let ejected = EndpointStatus { ejected: true, ejection: why.clone(), eligible: false, ..endpoint() };
+        assert_eq!(judge(&ejected), ("ejected", Light::Red, why));
         let draining = EndpointStatus { draining: true, eligible: false, in_flight: 2, ..endpoint() };
         assert_eq!(judge(&draining), ("draining", Light::Yellow, Some("2 still in flight".into())));
         assert_eq!(judge(&EndpointStatus { in_flight: 0, ..draining }).0, "drained");

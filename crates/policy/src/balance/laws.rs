@@ -34,7 +34,7 @@ fn idle(weights: &[u16]) -> Endpoints {
 /// One pick among whoever is eligible now.
 fn pick(balancer: &mut Balancer, endpoints: &Endpoints, rng: &mut Rng) -> Option<EndpointId> {
     let mut ids = Vec::new();
-    eligibility::eligible(endpoints, &[], &mut ids).ok()?;
+    eligibility::eligible(endpoints, &[], Moment::default(), &mut ids).ok()?;
     let picked = balancer.pick(&Eligible::new(endpoints, &ids)?, Hint::default(), rng);
     assert!(ids.contains(&picked), "{:?} picked {picked:?} of {ids:?}", balancer.algorithm());
     Some(picked)

@@ -50,6 +50,7 @@ fn sample() -> (Arc<Telemetry>, [Writer; 2]) {
     two.upstream("app").queued(Duration::from_millis(7));
     let endpoint = two.endpoint("app", "127.0.0.1:9001");
     endpoint.connect_failed();
+    endpoint.ejected(outlier::Reason::ConsecutiveErrors);
     endpoint.begin();
     endpoint.end(None, Duration::from_millis(2));
     endpoint.begin();

@@ -23,11 +23,12 @@ function judge(status, stats, minute) {
       say("bad", `Upstream ${upstream.name} serves nothing: none of its ${plural(upstream.endpoints.length, "endpoint")} may take a request.`);
     }
     for (const endpoint of out.slice(0, 5)) {
-      const why = endpoint.reason ? `: ${endpoint.reason}` : "";
-      const when = endpoint.since_seconds === null ? "" : `, for ${span(endpoint.since_seconds)}`;
+      const said = endpoint.up ? endpoint.ejection : endpoint.reason;
+      const why = said ? `: ${said}` : "";
+      const when = endpoint.since_seconds === null || endpoint.up ? "" : `, for ${span(endpoint.since_seconds)}`;
       say("warn", `${endpoint.address} in ${upstream.name} is ${endpoint.up ? "ejected" : "down"}${when}${why}.`);
     }
-    if (out.length > 5) say("warn", `${out.length - 5} more in ${upstream.name} are down.`);
+    if (out.length > 5) say("warn", `${out.length - 5} more in ${upstream.name} are out.`);
   }
   const requests = sum(minute.routes, "requests");
   const errors = sum(minute.routes, "errors");
@@ -230,7 +231,8 @@ function drawRoutes(recent, bounds) {
 }
 
 const CHANGES = {
-  up: ["up", "good"], down: ["down", "bad"], drained: ["drained", "warn"], undrained: ["undrained", "good"],
+  up: ["up", "good"], down: ["down", "bad"], ejected: ["ejected", "bad"], returned: ["returned", "good"],
+  drained: ["drained", "warn"], undrained: ["undrained", "good"],
   weighted: ["weight", "quiet"], reloaded: ["reloaded", "good"], reload_refused: ["refused", "bad"],
 };
 

@@ -86,7 +86,7 @@ pub(super) fn report(seen: &[Seen], without: &Record, with: &Record, circumstanc
             Block::Table(by_failure(seen)),
             Block::Table(by_kind(seen)),
             Block::Text {
-                text: "Nothing takes out an endpoint that answers requests with 500 while its probes are well: retries \
+                text: "Outlier detection is off here, so nothing takes out an endpoint that answers with 500 while its probes are well: retries \
                        hide it from clients, at the price of one failed attempt for each request it was chosen for. \
                        Failed attempts are therefore counted and not promised."
                     .to_owned(),
