@@ -80,7 +80,7 @@ fn a_directory_that_is_none_is_told_before_anything_is_measured() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        text.contains("cannot be written") && text.contains("--out") && text.lines().count() == 1,
+        text.contains("is not a directory") && text.contains("--out") && text.lines().count() == 1,
         "{text}"
     );
 }
