@@ -78,8 +78,7 @@ fn endpoints_that_stay_keep_connections_load_and_health() {
     }
     let endpoint = origin.address().to_string();
     let labels = [("endpoint", endpoint.as_str())];
-    let metrics = proxy.metrics();
-    assert_eq!(metrics.value("evenkeel_upstream_in_flight", &labels), 1.0, "{metrics}");
+    let metrics = proxy.wait_in_flight(1);
     assert_eq!(metrics.value("evenkeel_endpoint_up", &labels), 1.0, "{metrics}");
     assert!(origin.counts_by_target()["/healthz"] <= probes + 1);
     let of = |target: &str| {
