@@ -10,10 +10,9 @@ use super::compose::{Compose, strings};
 use super::{path, text, yaml};
 
 /// Services without a health check of their own, and why.
-const NO_HEALTH_CHECK: [(&str, &str); 5] = [
+const NO_HEALTH_CHECK: [(&str, &str); 4] = [
     ("proxy-1", "the image's own is a proxy's"),
     ("proxy-2", "the image's own is a proxy's"),
-    ("storm", "it only asks"),
     ("prometheus", "nobody waits for it"),
     ("grafana", "nobody waits for it"),
 ];
