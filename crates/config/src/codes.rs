@@ -89,6 +89,8 @@ codes! {
         "Give at least one a weight above 0."
     WRONG_PROTOCOL "E0408" "HTTP where there is only TCP"
         "A listener with protocol = \"tcp\" has one upstream and no routes; an upstream with protocol = \"tcp\" takes no requests."
+    ONE_KEY "E0409" "a hash of nothing, or of several things"
+        "Write exactly one of `header`, `cookie` and `query`."
     UNUSED_UPSTREAM "W0501" "an upstream that nothing sends to"
         "Remove it, or name it in a listener or route."
     NOTHING_ANSWERED "W0502" "a listener that answers 404 to everything"

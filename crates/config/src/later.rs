@@ -18,7 +18,6 @@ const LATER: &[(&[&str], &str)] = &[
     (&["mirror", "shadow"], "mirroring is"),
     (&["hedge", "hedging"], "hedging is"),
     (&["circuit_breaker"], "a circuit breaker is"),
-    (&["sticky", "session_affinity", "affinity"], "session affinity is"),
     (&["slow_start"], "slow start is"),
     (&["rewrite", "strip_prefix"], "rewriting paths is"),
     (&["request_headers", "response_headers", "set_headers", "add_headers"], "changing headers is"),
@@ -31,6 +30,23 @@ pub(crate) fn feature(key: &str) -> Option<&'static str> {
     LATER.iter().find(|(keys, _)| keys.contains(&key)).map(|(_, feature)| *feature)
 }
 
+/// What a key is called here that others have by another name.
+const INSTEAD: &[(&[&str], &str)] = &[
+    (
+        &["sticky", "session_affinity", "affinity", "sticky_sessions", "persistence"],
+        "write balance = \"maglev\", and hash = { cookie = \"NAME\" } or another part of a request",
+    ),
+    (
+        &["hash_key", "hash_on", "hash_by", "hash_policy", "hash_header", "hash_cookie"],
+        "write hash = \"client\", \"path\", { header = \"NAME\" }, { cookie = \"NAME\" } or { query = \"NAME\" }",
+    ),
+];
+
+/// What to write instead of a key that is none here.
+pub(crate) fn instead(key: &str) -> Option<&'static str> {
+    INSTEAD.iter().find(|(keys, _)| keys.contains(&key)).map(|(_, help)| *help)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +57,7 @@ mod tests {
         for (header, table) in all_tables() {
             for key in &table.keys {
                 assert_eq!(feature(key.name), None, "{header} {}", key.name);
+                assert_eq!(instead(key.name), None, "{header} {}", key.name);
             }
         }
     }

@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use evenkeel_policy::affinity::Key;
 use evenkeel_policy::balance::Algorithm;
 use evenkeel_policy::health::Thresholds;
 use evenkeel_policy::outlier::OutlierRules;
@@ -203,6 +204,8 @@ pub struct Upstream {
     pub name: String,
     /// How an endpoint is picked.
     pub balance: Algorithm,
+    /// What is hashed; `None` where `balance` picks by no hash.
+    pub hash: Option<Hashing>,
     /// Its endpoints, in file order; never empty, addresses unique.
     pub endpoints: Vec<Endpoint>,
     /// Probes; `None` means every endpoint counts as up.
@@ -219,6 +222,15 @@ pub struct Upstream {
     pub queue: Option<QueueRules>,
     /// Idle connections kept.
     pub pool: Pool,
+}
+
+/// What is hashed, and how far endpoints may be filled for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hashing {
+    /// The part of a request; of a TCP session it is the client.
+    pub key: Key,
+    /// What an endpoint may have in flight, in percent of its share of all, at least 100; `None` is unlimited.
+    pub bound: Option<u32>,
 }
 
 /// What becomes of TCP sessions at an endpoint that is found down.

@@ -11,17 +11,17 @@ use crate::plan::{AccessTarget, EndpointAddress, ListenAddress, LogFormat, OnDow
 use crate::setting::{Reader, Setting, Shape, Value};
 use crate::table::tables;
 use crate::values::address::{AdminAddress, Network};
-use crate::values::amount::{BodySize, HeadSize, Percent, Size};
+use crate::values::amount::{BodySize, HeadSize, Percent, ShareBound, Size};
 use crate::values::duration::Time;
 use crate::values::http::{
-    AnswerBody, Headers, Location, MatchHost, MatchPath, Method, ProbeBody, ProbeHost, ProbePassword,
-    ProbePath,
+    AnswerBody, CookieName, HeaderName, Headers, Location, MatchHost, MatchPath, Method, ProbeBody,
+    ProbeHost, ProbePassword, ProbePath, QueryName,
 };
 use crate::values::log::Level;
 use crate::values::name::Name;
 use crate::values::number::Number;
 use crate::values::status::{RedirectStatus, RetryWord, Statuses};
-use crate::values::word::{ListenerProtocol, Probe, UpstreamProtocol};
+use crate::values::word::{HashWord, ListenerProtocol, Probe, UpstreamProtocol};
 
 /// A share of the traffic.
 pub(crate) type Weight = Number<0, 65_535>;
@@ -141,6 +141,8 @@ tables! {
         optional method: OneOrMany<Method> = "every method";
         /// Headers it has, each with its whole value.
         optional header: Headers = "whatever its headers";
+        - "query" = "matching the query is";
+        - "cookie" = "matching a cookie is";
     }
 
     /// One part of a split.
@@ -171,6 +173,10 @@ tables! {
     Upstream {
         /// How an endpoint is picked.
         default balance: Algorithm = Algorithm::RoundRobin;
+        /// With `balance = "maglev"` or `"ring-hash"`: the part of a request by which it is hashed. Requests that agree in it go to the same endpoint. `"client"` is the address of who sent it (behind `trusted_proxies`, whom they name), `"path"` its path without the query; a table names a header, a cookie or a parameter of the query. A request that does not have it goes by the client's address, and so does every session of a TCP listener.
+        optional hash: HashKey = "`\"client\"`";
+        /// With `balance = "maglev"` or `"ring-hash"`: what an endpoint may have in flight, in percent of its share of all; a request whose endpoint is full goes to the next one of its key. So nobody is buried under a popular key, or by a client that chooses its keys. With little in flight it is one request: what must not move, such as a session in an endpoint's memory, wants `"unlimited"`.
+        default hash_bound: Limit<ShareBound> = Limit::To(ShareBound(125));
         /// Its endpoints, at least one: addresses, or tables with an `address`.
         required endpoints: List<Endpoint>;
         /// What the endpoints are spoken to in. An upstream that only TCP listeners name need not say `"tcp"`.
@@ -191,6 +197,16 @@ tables! {
         table pool: Pool;
         - "tls" = "TLS is";
         - "proxy_protocol" = "the PROXY protocol is";
+    }
+
+    /// A part of a request that has a name: exactly one of these.
+    Hash {
+        /// The value of this header; of several, the first.
+        choice header: HeaderName = "one of the other two is named";
+        /// The value of this cookie.
+        choice cookie: CookieName = "one of the other two is named";
+        /// The value of this parameter of the query, as it is sent; of several, the first.
+        choice query: QueryName = "one of the other two is named";
     }
 
     /// An endpoint with settings of its own.
@@ -306,6 +322,31 @@ impl Setting for Endpoint {
         match value.get_ref() {
             DeValue::Table(_) => EndpointTable::read(value, reader).map(Self::Table),
             _ => EndpointAddress::read(value, reader).map(Self::Address),
+        }
+    }
+}
+
+/// What is hashed: a word, or a table with a name.
+#[derive(Debug, Clone)]
+pub(crate) enum HashKey {
+    Word(HashWord),
+    Table(Hash),
+}
+
+impl Setting for HashKey {
+    fn shape() -> Shape {
+        Shape::Either(vec![<HashWord as Setting>::shape(), <Hash as Setting>::shape()])
+    }
+
+    fn read(value: &Value<'_>, reader: &mut Reader) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Table(_) => Hash::read(value, reader).map(Self::Table),
+            DeValue::String(_) => HashWord::read(value, reader).map(Self::Word),
+            _ => {
+                let help = "such as \"client\", or { cookie = \"session\" }";
+                reader.wrong_type(value, &Self::shape().describe()).help(help);
+                None
+            }
         }
     }
 }

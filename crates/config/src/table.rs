@@ -225,10 +225,13 @@ impl<'t> Entries<'t> {
                 continue;
             }
             let near = nearest(key, shape.keys.iter().map(|known| known.name));
-            let help = match (near, owner(key)) {
-                (Some(near), _) => format!("did you mean `{near}`?"),
-                (None, Some(owner)) => format!("`{key}` is a key of {owner}"),
-                (None, None) => format!("known here: {}", ticked(shape.keys.iter().map(|known| known.name))),
+            let help = match (near, owner(key), later::instead(key)) {
+                (_, None, Some(help)) => help.to_owned(),
+                (Some(near), _, _) => format!("did you mean `{near}`?"),
+                (None, Some(owner), _) => format!("`{key}` is a key of {owner}"),
+                (None, None, None) => {
+                    format!("known here: {}", ticked(shape.keys.iter().map(|known| known.name)))
+                }
             };
             let message = format!("unknown key `{key}`");
             reader.problems.error(codes::UNKNOWN_KEY, name.span(), message).label(standing).help(help);

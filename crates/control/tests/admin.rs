@@ -333,7 +333,14 @@ fn explanations_know_what_runs() {
     assert_eq!(branch["endpoints"][0]["refusal"], "draining");
     assert!(explained["text"].as_str().unwrap().contains("it takes unix:/run/app.sock"), "{explained}");
 
-    for query in ["", "?url=", "?url=http://a/&methd=GET", "?url=ftp://a/", "?url=http://a/&header=x"] {
+    for query in [
+        "",
+        "?url=",
+        "?url=http://a/&methd=GET",
+        "?url=ftp://a/",
+        "?url=http://a/&header=x",
+        "?url=http://a/&client=me",
+    ] {
         let response = running.ask("GET", &format!("/api/v1/explain{query}")).expect_status(400);
         assert!(sentence(&response).ends_with('.'), "{response}");
     }

@@ -1,5 +1,6 @@
 //! `evenkeel explain`: where a request goes and why, by the file or by a running proxy.
 
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -25,6 +26,9 @@ pub(crate) struct Arguments {
     /// The listener it arrives at; without it those on the URL's port, else all
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
+    /// The address of the client whose connection it comes on, for upstreams that hash it
+    #[arg(long, value_name = "ADDR")]
+    client: Option<IpAddr>,
     /// Ask the running proxy, which knows which endpoints are up
     #[arg(long)]
     live: bool,
@@ -42,7 +46,11 @@ pub(crate) struct Arguments {
 
 pub(crate) fn explain(arguments: &Arguments) -> Result<ExitCode, String> {
     let question = Question::new(&arguments.method, &arguments.url, &arguments.header)
-        .map(|question| Question { listener: arguments.listener.clone(), ..question })
+        .map(|question| Question {
+            listener: arguments.listener.clone(),
+            client: arguments.client,
+            ..question
+        })
         .map_err(|wrong| wrong.to_string())?;
     if arguments.live || arguments.admin.is_some() {
         return ask(arguments);
@@ -83,6 +91,9 @@ fn ask(arguments: &Arguments) -> Result<ExitCode, String> {
     }
     if let Some(listener) = &arguments.listener {
         query.append_pair("listener", listener);
+    }
+    if let Some(client) = &arguments.client {
+        query.append_pair("client", &client.to_string());
     }
     let which = Which { admin: arguments.admin.clone(), config: arguments.config.clone() };
     let json = which.admin()?.text(&format!("/api/v1/explain?{}", query.finish()))?;

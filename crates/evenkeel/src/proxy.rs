@@ -23,7 +23,8 @@ pub(crate) struct Arguments {
     /// What is spoken: http, or tcp, which passes bytes through [default: http]
     #[arg(long, value_name = "NAME")]
     protocol: Option<String>,
-    /// How an endpoint is picked: round-robin, least-connections, random, two-choices, peak-ewma or adaptive
+    /// How an endpoint is picked: round-robin, least-connections, random, two-choices, peak-ewma, adaptive,
+    /// ring-hash or maglev; the last two by the client's address
     #[arg(long, value_name = "NAME")]
     balance: Option<String>,
     /// Probe this path, and forward only to endpoints that answer it well

@@ -239,7 +239,7 @@ mod tests {
 
     fn endpoints(count: usize, change: impl Fn(usize, &mut Endpoint)) -> Endpoints {
         let make = |index| {
-            let mut endpoint = Endpoint::new(State::default());
+            let mut endpoint = Endpoint::new(index as u64, State::default());
             change(index, &mut endpoint);
             endpoint
         };

@@ -64,6 +64,9 @@ impl Endpoints {
 /// a new configuration still names it.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
+    /// Who it is, for algorithms that hash: the same in every process and after every reload. Made from its address,
+    /// by [`crate::hash::of`].
+    pub identity: u64,
     /// May it be used, and how much.
     pub status: Arc<Status>,
     /// How much it is used.
@@ -77,8 +80,9 @@ pub struct Endpoint {
 impl Endpoint {
     /// An idle primary endpoint without a cap.
     #[must_use]
-    pub fn new(state: State) -> Self {
+    pub fn new(identity: u64, state: State) -> Self {
         Self {
+            identity,
             status: Arc::new(Status::new(state)),
             load: Arc::new(Load::new()),
             max_in_flight: None,

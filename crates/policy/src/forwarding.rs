@@ -1,6 +1,6 @@
 //! Which headers travel: hop-by-hop rules, trusted senders, request ids. Works on bytes, allocates nothing.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -74,6 +74,35 @@ impl Trust {
         let sender = sender.to_canonical();
         self.networks.iter().any(|network| network.contains(&sender))
     }
+
+    /// Who sent a request: the peer or, if that is believed, the last sender that its `X-Forwarded-For` fields name and
+    /// that is not believed itself; if all are believed, the first.
+    ///
+    /// What stands before something that is no address was added by nobody who is believed, and does not count.
+    pub fn client<'f>(
+        &self,
+        peer: Option<IpAddr>,
+        forwarded_for: impl Iterator<Item = &'f [u8]>,
+    ) -> Option<IpAddr> {
+        let peer = peer.map(|peer| peer.to_canonical());
+        if !peer.is_some_and(|peer| self.trusts(peer)) {
+            return peer;
+        }
+        let mut found: Option<IpAddr> = None;
+        for sender in forwarded_for.flat_map(connection_names).map(address) {
+            let is_believed = sender.is_some_and(|sender| self.trusts(sender));
+            found = if is_believed { found.or(sender) } else { sender };
+        }
+        found.or(peer)
+    }
+}
+
+/// An address as `X-Forwarded-For` has it, perhaps with a port.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let bare = text.trim_matches(['[', ']']).parse::<IpAddr>();
+    let address = bare.or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
+    Some(address.ok()?.to_canonical())
 }
 
 /// Whether a sender's `X-Request-Id` may be kept: 1 to 128 visible ASCII characters, harmless in any log.
@@ -144,6 +173,35 @@ mod tests {
             assert!(!trust.trusts(sender.parse().unwrap()), "{sender}");
         }
         assert!(!Trust::default().trusts("127.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_client_is_the_last_who_is_not_believed() {
+        let trust = Trust::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let client = |peer: &str, fields: &[&str]| {
+            let fields = fields.iter().map(|field| field.as_bytes());
+            trust.client(Some(peer.parse().unwrap()), fields).unwrap().to_string()
+        };
+        for (peer, fields, wanted) in [
+            ("192.0.2.1", &["6.6.6.6"][..], "192.0.2.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("::ffff:10.0.0.1", &[" , "], "10.0.0.1"),
+            ("10.0.0.1", &["6.6.6.6, 192.0.2.1"], "192.0.2.1"),
+            ("10.0.0.1", &["6.6.6.6", "192.0.2.1, 10.0.0.3", "10.0.0.2"], "192.0.2.1"),
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", &["192.0.2.1:4711,10.0.0.2:80"], "192.0.2.1"),
+            ("10.0.0.1", &["[2001:db8::1]:4711, [fd00::1]"], "fd00::1"),
+            ("10.0.0.1", &["::ffff:192.0.2.1"], "192.0.2.1"),
+            ("10.0.0.1", &["6.6.6.6, unknown, 10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", &["6.6.6.6, _hidden"], "10.0.0.1"),
+        ] {
+            assert_eq!(client(peer, fields), wanted, "{peer} {fields:?}");
+        }
+        assert_eq!(
+            trust.client(None, [&b"192.0.2.1"[..]].into_iter()),
+            None,
+            "nobody believes a UNIX socket"
+        );
     }
 
     #[test]

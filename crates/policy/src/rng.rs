@@ -1,5 +1,7 @@
 //! The one source of chance: a small seeded generator, handed in by whoever asks for a decision.
 
+use crate::hash::{GOLDEN, mix};
+
 /// xoshiro256++ 1.0 (Blackman and Vigna, "Scrambled Linear Pseudorandom Number Generators", 2021),
 /// seeded through SplitMix64 as its authors advise.
 ///
@@ -13,14 +15,7 @@ impl Rng {
     /// A generator whose whole output follows from `seed`. Every seed is good, zero included.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let mut mix = seed;
-        let mut next = || {
-            mix = mix.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let z = (mix ^ (mix >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            z ^ (z >> 31)
-        };
-        Self { state: [next(), next(), next(), next()] }
+        Self { state: [1, 2, 3, 4].map(|step| mix(seed.wrapping_add(GOLDEN.wrapping_mul(step)))) }
     }
 
     /// 64 random bits.

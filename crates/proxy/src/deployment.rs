@@ -8,6 +8,7 @@ use evenkeel_config::Plan;
 use evenkeel_config::plan::Upstream;
 use evenkeel_net::{Listener, Target};
 use evenkeel_policy::endpoint::{Endpoint, Endpoints, Load, State, Status};
+use evenkeel_policy::hash;
 use evenkeel_policy::outlier::{Detector, Ejection};
 use tokio::sync::{Notify, mpsc};
 
@@ -64,6 +65,8 @@ pub struct SharedListener {
 pub struct SharedEndpoint {
     /// Its label in metrics, logs and the API: the address as the configuration has it.
     pub label: Arc<str>,
+    /// Who it is, for algorithms that hash: made from the label.
+    pub identity: u64,
     /// Up, draining, weight: one word, written by control; ejections, written by workers.
     pub status: Arc<Status>,
     /// Requests in flight over all workers.
@@ -88,6 +91,7 @@ impl SharedOutliers {
 /// The endpoints of an upstream as policy sees them.
 pub fn endpoints(settings: &Upstream, shared: &[Arc<SharedEndpoint>]) -> Endpoints {
     let endpoint = |(settings, shared): (&evenkeel_config::plan::Endpoint, &Arc<SharedEndpoint>)| Endpoint {
+        identity: shared.identity,
         status: shared.status.clone(),
         load: shared.load.clone(),
         max_in_flight: settings.max_in_flight,
@@ -108,6 +112,7 @@ impl SharedEndpoint {
     pub fn new(label: &str, status: Status, target: Option<Target>) -> Arc<Self> {
         Arc::new(Self {
             label: label.into(),
+            identity: hash::of(label.as_bytes()),
             status: Arc::new(status),
             load: Arc::new(Load::new()),
             target: RwLock::new(target),

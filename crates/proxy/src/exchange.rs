@@ -1,11 +1,12 @@
 //! One request and its answer: receive, route, forward or answer, record.
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use evenkeel_http1::request::{Meaning, RequestLine};
-use evenkeel_http1::{Fault, FaultKind, Framing, HeadParser, LineEnds, Version};
+use evenkeel_http1::{Fault, FaultKind, Field, Framing, HeadParser, Known, LineEnds, Version};
 use evenkeel_policy::rejection::Rejection;
 use evenkeel_policy::{retry, routing};
 
@@ -16,6 +17,7 @@ use crate::heads::{self, Sender, Spans};
 use crate::record::Record;
 use crate::rejection::{self, Form};
 use crate::state::{Destination, Outcome, RouteState};
+use crate::upstream::UpstreamState;
 
 /// A request, understood, in the form in which it goes to an endpoint.
 #[derive(Default)]
@@ -32,6 +34,8 @@ pub(crate) struct Request {
     pub(crate) to_head: bool,
     /// Whether doing it twice is like doing it once (RFC 9110 §9.2.2).
     pub(crate) idempotent: bool,
+    /// What its upstream picks an endpoint by, if that is a hash.
+    pub(crate) hash: Option<u64>,
 }
 
 impl Request {
@@ -65,8 +69,8 @@ impl Request {
 
 /// Serves one request.
 pub(crate) async fn run(connection: &mut Connection) -> Next {
-    let (mut record, route) = match receive(connection).await {
-        Received::Request(record, route) => (record, route),
+    let (mut record, route, destination) = match receive(connection).await {
+        Received::Request(record, route, destination) => (record, route, destination),
         Received::Faulty(fault, record) => {
             return reject(connection, record, rejection_for(fault.kind), Some(fault.what)).await;
         }
@@ -80,7 +84,7 @@ pub(crate) async fn run(connection: &mut Connection) -> Next {
     };
     record.route = Some(route.clone());
     match &route.outcome {
-        Outcome::Forward(destinations) => match choose(connection, destinations) {
+        Outcome::Forward(_) => match destination {
             Some(destination) => forward::run(connection, record, &destination).await,
             None => reject(connection, record, Rejection::NoRoute, None).await,
         },
@@ -99,7 +103,8 @@ pub(crate) async fn run(connection: &mut Connection) -> Next {
 /// What came of waiting for a request.
 #[allow(clippy::large_enum_variant)] // made once per request and taken apart at once
 enum Received {
-    Request(Record, Option<std::rc::Rc<RouteState>>),
+    /// What it is, its route, and where that forwards it to, if it does.
+    Request(Record, Option<Rc<RouteState>>, Option<Destination>),
     Faulty(Fault, Record),
     /// The head did not arrive in time.
     Late(Record),
@@ -224,6 +229,8 @@ fn understand(connection: &Connection, head: &[u8], parser: &HeadParser, started
             })
         },
     });
+    // While the fields are at hand: the upstream may pick by one of them.
+    let destination = route.as_deref().and_then(|route| choose(connection, route));
     let sender = Sender {
         client: connection.client,
         trusted: connection.is_trusted(),
@@ -238,16 +245,33 @@ fn understand(connection: &Connection, head: &[u8], parser: &HeadParser, started
         expects_continue: meaning.expects_continue,
         to_head: line.method == b"HEAD",
         idempotent: retry::idempotent(line.method),
+        hash: destination.as_ref().and_then(|to| hash(connection, &to.upstream, line.target, head, fields)),
         ..Request::default()
     };
     let rng = &mut connection.worker.rng.borrow_mut();
     request.spans = heads::write_request(&mut request.bytes, &line, &meaning, head, fields, &sender, rng);
-    Received::Request(Record::new(connection, started, request), route)
+    Received::Request(Record::new(connection, started, request), route, destination)
 }
 
-/// One of several destinations, by weight.
-fn choose(connection: &Connection, destinations: &[(Destination, u32)]) -> Option<Destination> {
-    let [(only, _)] = destinations else {
+/// What the upstream picks an endpoint by, if that is a hash.
+fn hash(
+    connection: &Connection,
+    upstream: &UpstreamState,
+    target: &[u8],
+    head: &[u8],
+    fields: &[Field],
+) -> Option<u64> {
+    let client = || {
+        let forwarded = fields.iter().filter(|field| field.known == Known::XForwardedFor);
+        connection.listener.trust.client(connection.client, forwarded.map(|field| field.value(head)))
+    };
+    upstream.key()?.hash(client, target, fields.iter().map(|field| (field.name(head), field.value(head))))
+}
+
+/// Where a route forwards to, if it does: one of several destinations, by weight.
+fn choose(connection: &Connection, route: &RouteState) -> Option<Destination> {
+    let Outcome::Forward(destinations) = &route.outcome else { return None };
+    let [(only, _)] = destinations.as_slice() else {
         let total: u32 = destinations.iter().map(|(_, weight)| weight).sum();
         let mut ticket = connection.worker.rng.borrow_mut().below(total.max(1));
         let mut chosen = None;

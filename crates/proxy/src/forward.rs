@@ -47,7 +47,7 @@ pub(crate) async fn run(connection: &mut Connection, mut record: Record, destina
         let mut began = if record.attempts == 0 { record.started } else { Instant::now() };
         let picked = match upstream.is_queueing() {
             true => None,
-            false => match upstream.pick(&worker, &tried, began) {
+            false => match upstream.pick(&worker, &tried, record.request.hash, began) {
                 Err(ineligible) if ineligible.busy > 0 && upstream.room.is_some() => None,
                 picked => Some(picked.map_err(Unserved::Ineligible)),
             },
@@ -55,7 +55,8 @@ pub(crate) async fn run(connection: &mut Connection, mut record: Record, destina
         let picked = match picked {
             Some(picked) => picked,
             None => {
-                let picked = queue::wait(connection, &upstream, &tried, upload.answer_by).await;
+                let picked =
+                    queue::wait(connection, &upstream, &tried, record.request.hash, upload.answer_by).await;
                 began = Instant::now();
                 picked
             }

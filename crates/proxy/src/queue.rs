@@ -50,6 +50,7 @@ pub(crate) async fn wait(
     connection: &mut Connection,
     upstream: &UpstreamState,
     tried: &[EndpointId],
+    hash: Option<u64>,
     answer_by: Option<Instant>,
 ) -> Result<(EndpointId, Rc<EndpointState>), Unserved> {
     let (Some(rules), Some(room)) = (upstream.settings.queue, &upstream.room) else {
@@ -68,7 +69,7 @@ pub(crate) async fn wait(
         match next(connection, &mut waiting).await {
             Event::Called(Call::YourTurn) => {
                 let now = Instant::now();
-                match upstream.pick(&worker, tried, now) {
+                match upstream.pick(&worker, tried, hash, now) {
                     Ok(picked) => {
                         waiting.served();
                         upstream.series.queued(now.saturating_duration_since(began));

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use evenkeel_config::plan::OnDown;
 use evenkeel_net::{Peer, Stream};
+use evenkeel_policy::affinity;
 use evenkeel_policy::latency::Memory;
 use evenkeel_policy::rejection::Rejection;
 use evenkeel_policy::retry::Attempted;
@@ -160,11 +161,13 @@ impl Session {
     async fn connect(&mut self) -> Result<(), Rejection> {
         let upstream = self.tunnel.upstream.clone();
         upstream.budget.borrow_mut().deposit(self.started);
+        // A session has nothing else that would tell one from another.
+        let hash = upstream.key().and(self.client).map(affinity::of_client);
         let mut tried = Vec::new();
         let mut last: Option<Rejection> = None;
         loop {
             let began = Instant::now();
-            let (id, endpoint) = upstream.pick(&self.worker, &tried, began).map_err(|ineligible| {
+            let (id, endpoint) = upstream.pick(&self.worker, &tried, hash, began).map_err(|ineligible| {
                 // What the last endpoint did says more than that there was no other one.
                 last.unwrap_or_else(|| upstream.rejection(&ineligible))
             })?;

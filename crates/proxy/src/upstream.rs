@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use evenkeel_config::plan::Upstream;
+use evenkeel_policy::affinity::Key;
 use evenkeel_policy::balance::{Balance, Balancer, Eligible, Hint};
 use evenkeel_policy::eligibility::{Ineligible, eligible};
 use evenkeel_policy::endpoint::{EndpointId, Endpoints};
@@ -69,7 +70,8 @@ impl UpstreamState {
             })
             .collect();
         let endpoints = endpoints(settings, shared);
-        let mut balancer = Balancer::new(settings.balance);
+        let bound = settings.hash.as_ref().and_then(|hash| hash.bound);
+        let mut balancer = Balancer::new(settings.balance).bounded(bound);
         balancer.rebuild(&endpoints);
         Self {
             settings: settings.clone(),
@@ -93,7 +95,12 @@ impl UpstreamState {
         if self.memory.is_some() || self.outliers.is_some() { moment(now) } else { Moment::default() }
     }
 
-    /// Picks an endpoint for the next attempt and counts the request there.
+    /// The part of a request by which it is hashed, if the algorithm picks by a hash.
+    pub(crate) fn key(&self) -> Option<&Key> {
+        self.settings.hash.as_ref().map(|hash| &hash.key)
+    }
+
+    /// Picks an endpoint for the next attempt and counts the request there. `hash` is that of its [`UpstreamState::key`].
     ///
     /// # Errors
     /// Nobody is eligible.
@@ -101,11 +108,12 @@ impl UpstreamState {
         &self,
         worker: &Worker,
         tried: &[EndpointId],
+        hash: Option<u64>,
         now: Instant,
     ) -> Result<(EndpointId, Rc<EndpointState>), Ineligible> {
         let ids = &mut *worker.eligible.borrow_mut();
         let now = self.moment(now);
-        let hint = Hint { now, ..Hint::default() };
+        let hint = Hint { hash, now };
         // Another worker may take the last place between the look and the count; then there is one fewer
         // eligible the next time round, so that this ends.
         loop {

@@ -89,8 +89,9 @@ impl World<'_> {
     /// Runs it until the last request is answered.
     #[must_use]
     pub(crate) fn run(&self) -> Outcome {
-        let endpoints =
-            Endpoints::new((0..self.endpoints).map(|_| Endpoint::new(State::default())).collect());
+        let endpoints = Endpoints::new(
+            (0..self.endpoints).map(|index| Endpoint::new(index as u64, State::default())).collect(),
+        );
         let mut run = Run {
             world: self,
             endpoints,

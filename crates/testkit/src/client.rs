@@ -1,7 +1,7 @@
 //! A client that sends exactly the bytes it is told to, and says exactly what came back.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,15 @@ impl RawClient {
         match Wire::connect(address) {
             Ok(wire) => Self { wire },
             Err(error) => panic!("cannot connect to {address}: {error}"),
+        }
+    }
+
+    /// Connects over TCP from an address of this machine's, such as any of 127.0.0.0/8.
+    #[track_caller]
+    pub fn connect_from(source: IpAddr, address: SocketAddr) -> Self {
+        match Wire::connect_from(source, address) {
+            Ok(wire) => Self { wire },
+            Err(error) => panic!("cannot connect to {address} from {source}: {error}"),
         }
     }
 

@@ -9,6 +9,7 @@ use evenkeel_policy::balance::{Algorithm, Balance, Balancer, Eligible, Hint};
 use evenkeel_policy::eligibility::eligible;
 use evenkeel_policy::endpoint::{Endpoint, EndpointId, Endpoints, State};
 use evenkeel_policy::forwarding::make_request_id;
+use evenkeel_policy::hash;
 use evenkeel_policy::latency::Moment;
 use evenkeel_policy::rng::Rng;
 use evenkeel_policy::routing::{Matcher, Request, RouteId, RouteTable};
@@ -25,6 +26,8 @@ pub(crate) struct Options {
 pub(crate) enum Decision {
     /// One pick among that many endpoints.
     Pick(Algorithm, u32),
+    /// The table of an algorithm that hashes, made for that many endpoints.
+    Rebuild(Algorithm, u32),
     /// Who may take the next attempt, among that many endpoints.
     Eligible(u32),
     /// The route of a request, among that many.
@@ -42,6 +45,8 @@ impl Decision {
     pub(crate) fn all() -> Vec<Self> {
         let picks =
             Algorithm::ALL.into_iter().flat_map(|kind| [10, 100, 1000].map(|count| Self::Pick(kind, count)));
+        let hashing = Algorithm::ALL.into_iter().filter(|kind| kind.heeds_hash());
+        let rebuilds = hashing.map(|kind| Self::Rebuild(kind, 1000));
         let others = [
             Self::Eligible(10),
             Self::Eligible(1000),
@@ -51,13 +56,24 @@ impl Decision {
             Self::ResponseHead,
             Self::RequestId,
         ];
-        picks.chain(others).collect()
+        picks.chain(rebuilds).chain(others).collect()
+    }
+
+    /// How often it is made in the two runs whose difference counts.
+    pub(crate) fn times(self) -> [u32; 2] {
+        if let Self::Rebuild(..) = self { [1, 3] } else { [100, 1100] }
     }
 
     /// Makes it that often.
     fn repeat(self, times: u32) -> Result<(), String> {
         match self {
             Self::Pick(algorithm, count) => pick(algorithm, count, times),
+            Self::Rebuild(algorithm, count) => {
+                let (endpoints, mut balancer) = (endpoints(count), Balancer::new(algorithm));
+                (0..times).for_each(|_| balancer.rebuild(black_box(&endpoints)));
+                black_box(balancer);
+                Ok(())
+            }
             Self::Eligible(count) => find_eligible(count, times),
             Self::Route(count) => route(count, times),
             Self::RequestHead => request_head(times),
@@ -77,6 +93,7 @@ impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pick(algorithm, count) => write!(f, "pick-{algorithm}-{count}"),
+            Self::Rebuild(algorithm, count) => write!(f, "rebuild-{algorithm}-{count}"),
             Self::Eligible(count) => write!(f, "eligible-{count}"),
             Self::Route(count) => write!(f, "route-{count}"),
             Self::RequestHead => f.write_str("request-head"),
@@ -118,7 +135,8 @@ fn cpu_nanoseconds() -> Result<u64, String> {
 /// Endpoints with several weights and loads.
 fn endpoints(count: u32) -> Endpoints {
     let endpoint = |index: u32| {
-        let endpoint = Endpoint::new(State { weight: 1 + (index % 3) as u16, ..State::default() });
+        let identity = hash::of(&index.to_le_bytes());
+        let endpoint = Endpoint::new(identity, State { weight: 1 + (index % 3) as u16, ..State::default() });
         (0..index % 7).for_each(|_| endpoint.load.begin());
         endpoint
     };
@@ -130,8 +148,16 @@ fn pick(algorithm: Algorithm, count: u32, times: u32) -> Result<(), String> {
     let ids: Vec<EndpointId> = endpoints.iter().map(|(id, _)| id).collect();
     let eligible = Eligible::new(&endpoints, &ids).ok_or("no endpoints")?;
     let (mut balancer, mut rng) = (Balancer::new(algorithm), Rng::new(1));
-    for _ in 0..times {
-        black_box(balancer.pick(black_box(&eligible), Hint::default(), &mut rng));
+    balancer.rebuild(&endpoints);
+    if !algorithm.heeds_hash() {
+        for _ in 0..times {
+            black_box(balancer.pick(black_box(&eligible), Hint::default(), &mut rng));
+        }
+        return Ok(());
+    }
+    for key in 0..u64::from(times) {
+        let hint = Hint { hash: Some(hash::mix(key)), ..Hint::default() };
+        black_box(balancer.pick(black_box(&eligible), hint, &mut rng));
     }
     Ok(())
 }

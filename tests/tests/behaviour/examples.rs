@@ -33,6 +33,7 @@ drive! {
     "adaptive.toml" => adaptive,
     "backup.toml" => backup,
     "canary-split.toml" => canary_split,
+    "consistent-hash.toml" => consistent_hash,
     "health-checks.toml" => health_checks,
     "json-logs.toml" => json_logs,
     "least-connections.toml" => least_connections,
@@ -160,6 +161,41 @@ fn canary_split(example: &mut Example) {
     for _ in 0..5 {
         let answer = example.see_one("curl -H 'x-canary: 1' http://127.0.0.1:8080/").expect_status(200);
         assert_eq!(who(&answer), "c", "{answer}");
+    }
+}
+
+fn consistent_hash(example: &mut Example) {
+    let ann = "for i in $(seq 5); do curl -s -H 'Cookie: session=ann' http://127.0.0.1:8080/; done";
+    let nobody = "for i in $(seq 5); do curl -s http://127.0.0.1:8080/; done";
+    for command in [ann, nobody] {
+        let answers = example.see(command);
+        assert_eq!(count(&answers, &who(&answers[0])), 5, "{command}: {answers:?}");
+    }
+    let explain = "evenkeel explain -c examples/consistent-hash.toml -H 'Cookie: session=ann' GET http://127.0.0.1:8080/";
+    example.by_hand(explain);
+    let words = command::words(explain);
+    let arguments: Vec<_> = words[1..].iter().map(String::as_str).collect();
+    let exit = run_evenkeel(root(), &arguments).expect_code(0);
+    assert!(
+        exit.stdout.contains("maglev by cookie session") && exit.stdout.contains("it takes 127.0.0.1:900"),
+        "{exit}"
+    );
+
+    example.by_hand(
+        "for i in $(seq 30); do curl -s -H \"Cookie: session=$i\" http://127.0.0.1:8080/; done | sort | uniq -c",
+    );
+    let all = |example: &Example| -> Vec<String> {
+        let mut client = example.proxy.client();
+        let mut ask = |user: u32| {
+            client.exchange(format!("GET / HTTP/1.1\r\nHost: test\r\nCookie: session={user}\r\n\r\n"))
+        };
+        (1..=30).map(|user| who(&ask(user).expect_status(200))).collect()
+    };
+    let before = all(example);
+    example.kill("kill -9 %1");
+    let after = all(example);
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before != after, before == "a", "{before} became {after}");
     }
 }
 

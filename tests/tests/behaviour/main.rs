@@ -19,6 +19,7 @@ mod failover;
 mod forwarded_fields;
 mod forwarding;
 mod framing;
+mod hashing;
 mod health;
 mod limits;
 mod logs;

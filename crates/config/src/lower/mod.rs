@@ -3,6 +3,7 @@
 //! With an error among the problems the plan is incomplete and must not be used.
 
 mod address;
+mod hash;
 mod listener;
 mod outliers;
 mod route;

@@ -9,7 +9,7 @@ use evenkeel_policy::queue::QueueRules;
 use evenkeel_policy::retry::{RetryOn, RetryRules};
 use toml::Spanned;
 
-use super::{Uses, outliers};
+use super::{Uses, hash, outliers};
 use crate::codes;
 use crate::collection::{Limit, Named};
 use crate::diagnostic::Problems;
@@ -31,12 +31,14 @@ pub(super) fn lower(
         let Some(table) = table else { continue };
         check_effects(name.get_ref(), &table, *uses, problems);
         let endpoints = endpoints(&name, &table, problems);
+        let hash = hash::lower(name.get_ref(), &table, *uses, problems);
         let timeouts = timeouts(&table.timeouts, problems);
         let health = table.health.map(|health| health_of(health.into_inner(), *uses, problems));
         let outliers = table.outliers.map(|table| outliers::lower(table, &name, endpoints.len(), problems));
         plan.push(Upstream {
             name: name.into_inner(),
-            balance: table.balance.into_inner(),
+            balance: *table.balance.get_ref(),
+            hash,
             endpoints,
             health,
             on_down: table.on_down.map_or(OnDown::Keep, Spanned::into_inner),

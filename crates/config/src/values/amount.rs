@@ -71,27 +71,15 @@ impl Percent {
     };
 
     fn parse(text: &str) -> Result<Self, Wrong> {
-        let Some(number) = text.strip_suffix('%') else {
-            let wrong = match text.parse::<u8>() {
-                Ok(_) => Wrong::new(codes::NO_UNIT, format!("{text:?} has no `%`")),
-                Err(_) => Wrong::new(codes::BAD_PERCENT, format!("{text:?} is not a percentage")),
-            };
-            return Err(wrong.help("write it such as \"20%\""));
-        };
-        let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
-        match number.parse::<u8>() {
-            Ok(percent) if digits && percent <= 100 => Ok(Self(percent)),
+        match parse_percent(text, "write it such as \"20%\"")? {
+            percent @ ..=100 => Ok(Self(percent as u8)),
             _ => Err(Wrong::new(codes::BAD_PERCENT, format!("{text:?} is not a percentage"))
                 .help("a whole number from 0 to 100 and `%`, such as \"20%\"")),
         }
     }
 
     fn help_for(value: &DeValue<'_>) -> Option<String> {
-        match value {
-            DeValue::Integer(number) => Some(format!("write the unit, in quotes: \"{}%\"", number.as_str())),
-            DeValue::Float(_) => Some("write it such as \"20%\"".to_owned()),
-            _ => None,
-        }
+        help_for_percent(value, Self::FORMAT)
     }
 
     fn text(&self) -> String {
@@ -100,6 +88,61 @@ impl Percent {
 }
 
 text_setting!(Percent);
+
+/// What somebody may have of his share, 100 to 1000 percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShareBound(pub(crate) u32);
+
+impl ShareBound {
+    const FORMAT: Format = Format {
+        name: "a percentage of a share",
+        pattern: Some("^[0-9]{3,4}%$"),
+        forms: "A whole number from 100 to 1000 and `%`: `\"125%\"`.",
+        example: "\"125%\"",
+    };
+
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        match parse_percent(text, "write it such as \"125%\"; \"unlimited\" is without a bound")? {
+            percent @ 100..=1000 => Ok(Self(percent)),
+            _ => {
+                let message = format!("{text:?} is not between \"100%\" and \"1000%\"");
+                Err(Wrong::new(codes::OUT_OF_RANGE, message).help("\"unlimited\" is without a bound"))
+            }
+        }
+    }
+
+    fn help_for(value: &DeValue<'_>) -> Option<String> {
+        help_for_percent(value, Self::FORMAT)
+    }
+
+    fn text(&self) -> String {
+        format!("{}%", self.0)
+    }
+}
+
+text_setting!(ShareBound);
+
+/// A whole number and `%`.
+fn parse_percent(text: &str, such_as: &str) -> Result<u32, Wrong> {
+    let wrong = || Wrong::new(codes::BAD_PERCENT, format!("{text:?} is not a percentage"));
+    let Some(number) = text.strip_suffix('%') else {
+        let wrong = match text.parse::<u32>() {
+            Ok(_) => Wrong::new(codes::NO_UNIT, format!("{text:?} has no `%`")),
+            Err(_) => wrong(),
+        };
+        return Err(wrong.help(such_as));
+    };
+    let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    number.parse().ok().filter(|_| digits).ok_or_else(|| wrong().help(such_as))
+}
+
+fn help_for_percent(value: &DeValue<'_>, format: Format) -> Option<String> {
+    match value {
+        DeValue::Integer(number) => Some(format!("write the unit, in quotes: \"{}%\"", number.as_str())),
+        DeValue::Float(_) => Some(format!("write it such as {}", format.example)),
+        _ => None,
+    }
+}
 
 fn parse_size(text: &str) -> Result<u64, Wrong> {
     let wrong = |help: String| Err(Wrong::new(codes::BAD_SIZE, format!("{text:?} is not a size")).help(help));
@@ -170,5 +213,11 @@ mod tests {
         for text in ["101%", "-1%", "+1%", "%", "1.5%", "x", "999%"] {
             assert_eq!(Percent::parse(text).unwrap_err().code, codes::BAD_PERCENT, "{text}");
         }
+        assert_eq!(ShareBound::parse("125%"), Ok(ShareBound(125)));
+        assert_eq!(ShareBound::parse("125").unwrap_err().code, codes::NO_UNIT);
+        for text in ["99%", "1001%", "0%"] {
+            assert_eq!(ShareBound::parse(text).unwrap_err().code, codes::OUT_OF_RANGE, "{text}");
+        }
+        assert_eq!(ShareBound::parse("1.25").unwrap_err().code, codes::BAD_PERCENT);
     }
 }

@@ -89,6 +89,40 @@ http_text!(
 );
 
 http_text!(
+    /// The header that is hashed.
+    HeaderName(String), "a header's name", Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"),
+    "The name of a header; case does not matter.",
+    "\"x-user\"",
+    |text| match is_token(text) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err(Wrong::new(BAD_MATCH, format!("{text:?} is not the name of a header"))),
+    }
+);
+
+http_text!(
+    /// The cookie that is hashed.
+    CookieName(String), "a cookie's name", Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"),
+    "The name of a cookie, as it is sent.",
+    "\"session\"",
+    |text| match is_token(text) {
+        true => Ok(text.to_owned()),
+        false => Err(Wrong::new(BAD_MATCH, format!("{text:?} is not the name of a cookie"))),
+    }
+);
+
+http_text!(
+    /// The parameter of the query that is hashed.
+    QueryName(String), "a parameter's name", Some("^[^&=#\\s]+$"),
+    "The name of a parameter of the query, as it is sent.",
+    "\"user\"",
+    |text| match !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"&=#".contains(&b)) {
+        true => Ok(text.to_owned()),
+        false => Err(Wrong::new(BAD_MATCH, format!("{text:?} is not the name of a parameter"))
+            .help("write `&`, `=`, `#`, spaces and letters beyond ASCII as %XX")),
+    }
+);
+
+http_text!(
     /// What a probe asks for.
     ProbePath(String), "a path", Some("^/"),
     "Path and perhaps query: `\"/healthz\"`.",

@@ -64,4 +64,4 @@ pub(crate) fn not_text(value: &Value<'_>, format: Format, help: Option<String>, 
 }
 
 /// What carries a unit.
-const UNITS: &[&str] = &["a duration", "a size", "a percentage"];
+const UNITS: &[&str] = &["a duration", "a size", "a percentage", "a percentage of a share"];

@@ -14,6 +14,8 @@ pub(crate) trait Word: Sized + Copy + PartialEq {
     const KIND: &'static str;
     /// Words of features that are not there yet.
     const LATER: &'static [&'static str] = &[];
+    /// Words that others use, each with what is written here.
+    const MEANT: &'static [(&'static str, &'static str)] = &[];
     /// The words.
     fn words() -> Vec<(&'static str, Self)>;
 }
@@ -40,9 +42,11 @@ impl<T: Word> Setting for T {
             return None;
         }
         let message = format!("`{}`: unknown {} {written:?}", reader.key(), T::KIND);
-        let help = match nearest(written, words.iter().map(|(word, _)| *word)) {
-            Some(near) => format!("did you mean {near:?}?"),
-            None => format!("write {}", <T as Setting>::shape().describe()),
+        let meant = T::MEANT.iter().find(|(word, _)| word == written);
+        let help = match (meant, nearest(written, words.iter().map(|(word, _)| *word))) {
+            (Some((_, help)), _) => (*help).to_owned(),
+            (None, Some(near)) => format!("did you mean {near:?}?"),
+            (None, None) => format!("write {}", <T as Setting>::shape().describe()),
         };
         reader.problems.error(codes::UNKNOWN_WORD, value.span(), message).help(help);
         None
@@ -56,11 +60,50 @@ impl<T: Word> Setting for T {
 
 impl Word for Algorithm {
     const KIND: &'static str = "balance algorithm";
-    const LATER: &'static [&'static str] =
-        &["ring-hash", "maglev", "ip-hash", "source-ip", "consistent-hash"];
+    const MEANT: &'static [(&'static str, &'static str)] = &[
+        ("ip-hash", BY_CLIENT),
+        ("source", BY_CLIENT),
+        ("source-ip", BY_CLIENT),
+        ("sticky", BY_COOKIE),
+        ("cookie", BY_COOKIE),
+        ("hash", BY_KEY),
+        ("consistent-hash", BY_KEY),
+        ("uri", BY_PATH),
+        ("url-hash", BY_PATH),
+    ];
 
     fn words() -> Vec<(&'static str, Self)> {
         Self::ALL.iter().map(|algorithm| (algorithm.name(), *algorithm)).collect()
+    }
+}
+
+const BY_CLIENT: &str = "write \"maglev\", which goes by the client's address unless `hash` says otherwise";
+const BY_COOKIE: &str = "write \"maglev\", and hash = { cookie = \"NAME\" }";
+const BY_PATH: &str = "write \"maglev\", and hash = \"path\"";
+const BY_KEY: &str = "write \"maglev\" or \"ring-hash\"; `hash` says by what";
+
+/// A part of a request that needs no name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HashWord {
+    Client,
+    Path,
+}
+
+impl Word for HashWord {
+    const KIND: &'static str = "part of a request to hash";
+    const MEANT: &'static [(&'static str, &'static str)] = &[
+        ("header", "write { header = \"x-user\" }, with the header's name"),
+        ("cookie", "write { cookie = \"session\" }, with the cookie's name"),
+        ("query", "write { query = \"user\" }, with the parameter's name"),
+        ("ip", "write \"client\""),
+        ("source", "write \"client\""),
+        ("source-ip", "write \"client\""),
+        ("uri", "write \"path\", which leaves the query out"),
+        ("url", "write \"path\", which leaves the query out"),
+    ];
+
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![("client", Self::Client), ("path", Self::Path)]
     }
 }
 

@@ -116,6 +116,7 @@ async fn reload(handle: &Handle) -> Answer {
 fn explain(handle: &Handle, parts: &Parts) -> Answer {
     let query = parts.uri.query().unwrap_or_default();
     let (mut method, mut url, mut headers, mut listener) = ("GET".to_owned(), None, Vec::new(), None);
+    let mut client = None;
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         let value = value.into_owned();
         match &*key {
@@ -123,9 +124,16 @@ fn explain(handle: &Handle, parts: &Parts) -> Answer {
             "url" => url = Some(value),
             "header" => headers.push(value),
             "listener" => listener = Some(value),
+            "client" => match value.parse() {
+                Ok(address) => client = Some(address),
+                Err(_) => {
+                    let sentence = format!("{value:?} is not an IP address; write it as 192.0.2.7.");
+                    return answer::error(StatusCode::BAD_REQUEST, sentence);
+                }
+            },
             _ => {
                 let sentence = format!(
-                    "There is no parameter {key}; the ones there are: method, url, header, listener."
+                    "There is no parameter {key}; the ones there are: method, url, header, listener, client."
                 );
                 return answer::error(StatusCode::BAD_REQUEST, sentence);
             }
@@ -138,7 +146,7 @@ fn explain(handle: &Handle, parts: &Parts) -> Answer {
     match Question::new(&method, &url, &headers) {
         Err(wrong) => answer::error(StatusCode::BAD_REQUEST, format!("{wrong}.")),
         Ok(question) => {
-            let explanation = handle.explain(&Question { listener: listener.clone(), ..question });
+            let explanation = handle.explain(&Question { listener: listener.clone(), client, ..question });
             match listener.filter(|_| explanation.listeners.is_empty()) {
                 Some(name) => {
                     let sentence = format!("There is no listener {name}; /api/v1/status names them all.");

@@ -2,6 +2,7 @@
 //!
 //! Decided by the same code as on the data path: `policy::routing` and `policy::eligibility`.
 
+mod hashing;
 mod question;
 mod text;
 
@@ -10,6 +11,7 @@ use evenkeel_config::plan::{Action, Listener, Protocol, Route, Upstream};
 use evenkeel_policy::balance::Algorithm;
 use evenkeel_policy::eligibility;
 use evenkeel_policy::endpoint::{Endpoint, EndpointId, Endpoints, State};
+use evenkeel_policy::hash;
 use evenkeel_policy::latency::Moment;
 use evenkeel_policy::rejection::Rejection;
 use evenkeel_policy::routing::{self, Matcher, RouteId, RouteTable};
@@ -103,6 +105,8 @@ pub struct Branch {
     pub percent: f64,
     /// How an endpoint is picked.
     pub balance: &'static str,
+    /// By what part of the request, if that is hashed: `client`, `cookie session`.
+    pub hash: Option<String>,
     /// All endpoints, in the configuration's order.
     pub endpoints: Vec<Judged>,
     /// The endpoint it goes to, where that is certain.
@@ -227,7 +231,8 @@ fn at_listener(
             "listener {} passes bytes through (protocol = \"tcp\"): no request is looked at, every connection goes to its upstream",
             listener.name
         );
-        let branches = listener.upstream.and_then(|upstream| branch(plan, upstream, 100.0, status));
+        let hash = |settings: &Upstream| hashing::of_session(settings, question);
+        let branches = listener.upstream.and_then(|upstream| branch(plan, upstream, 100.0, status, hash));
         let decision = Decision::Forward { branches: branches.into_iter().collect() };
         return explained(None, because, Vec::new(), decision);
     }
@@ -254,7 +259,8 @@ fn at_listener(
             Some(Candidate { route: route(*id)?.name.clone(), reason: reason.to_string() })
         })
         .collect();
-    let branch = |upstream: usize, percent| branch(plan, upstream, percent, status);
+    let hash = |settings: &Upstream| hashing::of_request(settings, listener, question);
+    let branch = |upstream: usize, percent| branch(plan, upstream, percent, status, hash);
     match (found.taken.and_then(route), listener.upstream) {
         (Some(route), _) => {
             let decision = match &route.action {
@@ -288,7 +294,13 @@ fn at_listener(
     }
 }
 
-fn branch(plan: &Plan, upstream: usize, percent: f64, status: Option<&Status>) -> Option<Branch> {
+fn branch(
+    plan: &Plan,
+    upstream: usize,
+    percent: f64,
+    status: Option<&Status>,
+    hash: impl FnOnce(&Upstream) -> Option<u64>,
+) -> Option<Branch> {
     let settings = plan.upstreams.get(upstream)?;
     let known = status.and_then(|status| status.upstreams.get(upstream));
     let known = |index: usize| known.and_then(|known| known.endpoints.get(index));
@@ -300,13 +312,15 @@ fn branch(plan: &Plan, upstream: usize, percent: f64, status: Option<&Status>) -
             .map(|(index, endpoint)| {
                 let configured = u16::try_from(endpoint.weight).unwrap_or(u16::MAX);
                 let state = known(index).map_or(State { weight: configured, ..State::default() }, state);
-                let in_flight = known(index).map_or(0, |known| known.in_flight);
-                let is_full = endpoint.max_in_flight.is_some_and(|max| in_flight >= max);
-                Endpoint {
-                    max_in_flight: is_full.then_some(0),
+                let identity = hash::of(endpoint.address.to_string().as_bytes());
+                let as_balanced = Endpoint {
+                    max_in_flight: endpoint.max_in_flight,
                     backup: endpoint.backup,
-                    ..Endpoint::new(state)
-                }
+                    ..Endpoint::new(identity, state)
+                };
+                let in_flight = known(index).map_or(0, |known| known.in_flight);
+                (0..in_flight).for_each(|_| as_balanced.load.begin());
+                as_balanced
             })
             .collect(),
     );
@@ -329,11 +343,15 @@ fn branch(plan: &Plan, upstream: usize, percent: f64, status: Option<&Status>) -
             backup: endpoint.backup,
         })
         .collect();
-    let takes = certain(settings, &eligible, &judged).map(|judged| judged.address.clone());
+    let by_hash = || hashing::picked(settings, &endpoints, &eligible, hash(settings)?);
+    let at = |id: EndpointId| judged.get(id.0 as usize);
+    let takes = certain(settings, &eligible, &judged).or_else(|| by_hash().and_then(at));
+    let takes = takes.map(|judged| judged.address.clone());
     Some(Branch {
         upstream: settings.name.clone(),
         percent,
         balance: settings.balance.name(),
+        hash: settings.hash.as_ref().map(|hash| hash.key.to_string()),
         takes,
         endpoints: judged,
         answer: nobody.map(|nobody| Answer::of(nobody.rejection(), nobody.to_string())),

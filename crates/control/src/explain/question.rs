@@ -1,6 +1,7 @@
 //! [`Question`]: a request that somebody wonders about, as they type it.
 
 use std::fmt;
+use std::net::IpAddr;
 
 /// A request that somebody wonders about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Question {
     pub headers: Vec<(String, String)>,
     /// The listener it arrives at; `None` asks about each of them.
     pub listener: Option<String>,
+    /// Whose connection it comes on, if that is known.
+    pub client: Option<IpAddr>,
 }
 
 /// It cannot be a request. `Display` says why, and what to write.
@@ -47,7 +50,7 @@ impl Question {
             }
             fields.push((name.to_owned(), value.to_owned()));
         }
-        Ok(Self { method: method.to_owned(), host, target, headers: fields, listener: None })
+        Ok(Self { method: method.to_owned(), host, target, headers: fields, listener: None, client: None })
     }
 
     /// The target without its query.

@@ -252,3 +252,64 @@ fn a_tcp_listener_looks_at_no_request() {
     assert!(text.contains("the connection is reset, endpoints_drained"), "{text}");
     assert!(!text.contains("answered"), "{text}");
 }
+
+const HASHED: &str = r#"
+    [listener.web]
+    address = "127.0.0.1:8080"
+    trusted_proxies = ["10.0.0.0/8"]
+    upstream = "cookie"
+    [listener.cache]
+    address = "127.0.0.1:6379"
+    protocol = "tcp"
+    upstream = "client"
+    [upstream.cookie]
+    balance = "maglev"
+    hash = { cookie = "session" }
+    endpoints = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"]
+    [upstream.client]
+    balance = "ring-hash"
+    endpoints = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"]
+"#;
+
+/// Which endpoint a request, or a session, takes.
+fn hashed(url: &str, headers: &[&str], client: Option<&str>) -> (Option<String>, String) {
+    let plan = evenkeel_config::parse(HASHED, "test.toml").unwrap().plan;
+    let question = Question::new("GET", url, headers).unwrap();
+    let question = Question { client: client.map(|client| client.parse().unwrap()), ..question };
+    let explanation = explain(&plan, &question, None);
+    (branches(&explanation)[0].takes.clone(), explanation.to_string())
+}
+
+#[test]
+fn a_hash_leads_to_an_endpoint() {
+    let web = |headers: &[&str], client| hashed("http://127.0.0.1:8080/", headers, client);
+    let (ann, text) = web(&["Cookie: a=b; session=ann"], None);
+    let takes = ann.clone().unwrap();
+    for part in ["to upstream cookie, maglev by cookie session\n", &format!("  it takes {takes}\n")] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    assert_eq!(ann, web(&["cookie: session=ann"], Some("192.0.2.7")).0, "whoever sends it");
+    let others = (0..50).map(|number| web(&[&format!("cookie: session={number}")], None).0.unwrap());
+    assert_eq!(others.collect::<std::collections::BTreeSet<_>>().len(), 4);
+
+    let (nobody, text) = web(&[], None);
+    assert_eq!(nobody, None);
+    assert!(text.contains("it takes the one of its client; --client ADDR tells which\n"), "{text}");
+    let known = web(&[], Some("192.0.2.7")).0;
+    assert!(known.is_some());
+    assert_eq!(
+        known,
+        web(&["X-Forwarded-For: 6.6.6.6, 192.0.2.7"], Some("10.0.0.1")).0,
+        "as trusted proxies say"
+    );
+}
+
+#[test]
+fn a_session_goes_by_its_client() {
+    let cache = |client: &str| hashed("http://127.0.0.1:6379/", &["cookie: session=ann"], Some(client));
+    assert_eq!(hashed("http://127.0.0.1:6379/", &["cookie: session=ann"], None).0, None);
+    let (takes, text) = cache("192.0.2.7");
+    assert!(takes.is_some() && text.contains("to upstream client, ring-hash by client\n"), "{text}");
+    let others = (0..50).map(|number| cache(&format!("192.0.2.{number}")).0.unwrap());
+    assert_eq!(others.collect::<std::collections::BTreeSet<_>>().len(), 4);
+}

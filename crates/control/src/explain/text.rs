@@ -57,7 +57,8 @@ impl fmt::Display for ListenerExplanation {
 
 fn write_branch(f: &mut fmt::Formatter<'_>, branch: &Branch, is_part: bool) -> fmt::Result {
     let share = if is_part { format!("{:.1} % ", branch.percent) } else { String::new() };
-    writeln!(f, "  {share}to upstream {}, {}", branch.upstream, branch.balance)?;
+    let hash = branch.hash.as_ref().map(|hash| format!(" by {hash}")).unwrap_or_default();
+    writeln!(f, "  {share}to upstream {}, {}{hash}", branch.upstream, branch.balance)?;
     let width = branch.endpoints.iter().map(|endpoint| endpoint.address.len()).max().unwrap_or_default();
     for endpoint in &branch.endpoints {
         writeln!(f, "    {:width$}  {}", endpoint.address, Verdict(endpoint))?;
@@ -66,6 +67,9 @@ fn write_branch(f: &mut fmt::Formatter<'_>, branch: &Branch, is_part: bool) -> f
     match (&branch.answer, &branch.takes) {
         (Some(_), _) => Ok(()),
         (None, Some(takes)) => writeln!(f, "  it takes {takes}"),
+        (None, None) if branch.hash.is_some() => {
+            writeln!(f, "  it takes the one of its client; --client ADDR tells which")
+        }
         (None, None) => writeln!(f, "  it takes one of the {eligible} eligible ones"),
     }
 }

@@ -11,14 +11,22 @@
 //! | `adaptive` | as `least-connections`, where endpoints may become slow without failing |
 //! | `peak-ewma` | endpoints differ in speed, and load matters less than the time of an answer |
 //! | `random` | many proxies in front of the same endpoints, nothing shared, nothing remembered |
+//! | `maglev` | requests with something in common are served best by one endpoint: its cache, its session |
+//! | `ring-hash` | as `maglev`, where keys should move least when the list changes, at the price of less even shares |
 
 mod adaptive;
+mod hashing;
 mod least_connections;
+mod maglev;
 mod peak_ewma;
 mod random;
+mod ring_hash;
 mod round_robin;
+mod slots;
 mod two_choices;
 
+#[cfg(test)]
+mod hash_laws;
 #[cfg(test)]
 mod laws;
 
@@ -26,14 +34,17 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::endpoint::{EndpointId, Endpoints};
+use crate::endpoint::{Endpoint, EndpointId, Endpoints};
 use crate::latency::{Memory, Moment};
 use crate::rng::Rng;
 
 pub use adaptive::Adaptive;
+pub use hashing::{BOUND, Hashing, Layout, Member};
 pub use least_connections::LeastConnections;
+pub use maglev::Maglev;
 pub use peak_ewma::PeakEwma;
 pub use random::Random;
+pub use ring_hash::RingHash;
 pub use round_robin::RoundRobin;
 pub use two_choices::TwoChoices;
 
@@ -77,6 +88,12 @@ impl<'a> Eligible<'a> {
         self.first
     }
 
+    /// Whether it is one of them.
+    #[must_use]
+    pub fn contains(&self, id: EndpointId) -> bool {
+        self.ids.len() == self.endpoints.len() || self.ids.binary_search(&id).is_ok()
+    }
+
     /// Their indices, ascending.
     pub fn ids(&self) -> impl ExactSizeIterator<Item = EndpointId> + 'a {
         self.ids.iter().copied()
@@ -87,6 +104,12 @@ impl<'a> Eligible<'a> {
     #[must_use]
     pub fn weight(&self, id: EndpointId) -> u32 {
         self.endpoints.get(id).map_or(1, |endpoint| u32::from(endpoint.status.weight()).max(1))
+    }
+
+    /// Who it is ([`crate::endpoint::Endpoint::identity`]).
+    #[must_use]
+    pub fn identity(&self, id: EndpointId) -> u64 {
+        self.endpoints.get(id).map_or(0, |endpoint| endpoint.identity)
     }
 
     /// Its requests in flight, over all workers.
@@ -123,6 +146,18 @@ impl<'a> Eligible<'a> {
     #[must_use]
     pub fn total_weight(&self) -> u32 {
         self.ids().fold(0, |sum: u32, id| sum.saturating_add(self.weight(id)))
+    }
+
+    /// What they have in flight and their weights, each summed up.
+    fn totals(&self) -> (u64, u64) {
+        let add = |(in_flight, weight): (u64, u64), endpoint: &Endpoint| {
+            let own = (endpoint.load.in_flight(), endpoint.status.weight().max(1));
+            (in_flight + u64::from(own.0), weight + u64::from(own.1))
+        };
+        if self.ids.len() == self.endpoints.len() {
+            return self.endpoints.iter().map(|(_, endpoint)| endpoint).fold((0, 0), add);
+        }
+        self.ids().filter_map(|id| self.endpoints.get(id)).fold((0, 0), add)
     }
 
     /// The one whose share contains `ticket`, a number below [`Eligible::total_weight`], with `without` left out.
@@ -177,7 +212,8 @@ impl Eq for Busyness {}
 /// What a request brings along for the choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hint {
-    /// Hash of what should go to the same endpoint each time, for algorithms that heed it.
+    /// Hash of what should go to the same endpoint each time ([`crate::affinity`]), for algorithms that heed it
+    /// ([`Algorithm::heeds_hash`]).
     pub hash: Option<u64>,
     /// When it is made, for algorithms that heed latency ([`Algorithm::memory`]).
     pub now: Moment,
@@ -199,23 +235,29 @@ pub enum Algorithm {
     PeakEwma,
     /// Fewest requests in flight per weight, where those slower than most by far count for more.
     Adaptive,
+    /// By the request's hash: the next point on a circle.
+    RingHash,
+    /// By the request's hash: an entry of a table.
+    Maglev,
 }
 
 impl Algorithm {
     /// Every algorithm.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::RoundRobin,
         Self::LeastConnections,
         Self::Random,
         Self::TwoChoices,
         Self::PeakEwma,
         Self::Adaptive,
+        Self::RingHash,
+        Self::Maglev,
     ];
 
     /// Their names, in the order of [`Algorithm::ALL`].
     pub const NAMES: [&str; Self::ALL.len()] = {
-        let [a, b, c, d, e, f] = Self::ALL;
-        [a.name(), b.name(), c.name(), d.name(), e.name(), f.name()]
+        let [a, b, c, d, e, f, g, h] = Self::ALL;
+        [a.name(), b.name(), c.name(), d.name(), e.name(), f.name(), g.name(), h.name()]
     };
 
     /// How long it remembers slow answers, if it heeds latency: then it has to be told of each attempt
@@ -226,7 +268,14 @@ impl Algorithm {
             Self::PeakEwma => Some(peak_ewma::MEMORY),
             Self::Adaptive => Some(adaptive::MEMORY),
             Self::RoundRobin | Self::LeastConnections | Self::Random | Self::TwoChoices => None,
+            Self::RingHash | Self::Maglev => None,
         }
+    }
+
+    /// Whether it picks by [`Hint::hash`].
+    #[must_use]
+    pub const fn heeds_hash(self) -> bool {
+        matches!(self, Self::RingHash | Self::Maglev)
     }
 
     /// As written in a configuration.
@@ -239,6 +288,8 @@ impl Algorithm {
             Self::TwoChoices => "two-choices",
             Self::PeakEwma => "peak-ewma",
             Self::Adaptive => "adaptive",
+            Self::RingHash => "ring-hash",
+            Self::Maglev => "maglev",
         }
     }
 }
@@ -284,6 +335,10 @@ pub enum Balancer {
     PeakEwma(PeakEwma),
     /// See [`Adaptive`].
     Adaptive(Adaptive),
+    /// See [`RingHash`].
+    RingHash(RingHash),
+    /// See [`Maglev`].
+    Maglev(Maglev),
 }
 
 impl Balancer {
@@ -297,6 +352,19 @@ impl Balancer {
             Algorithm::TwoChoices => Self::TwoChoices(TwoChoices),
             Algorithm::PeakEwma => Self::PeakEwma(PeakEwma),
             Algorithm::Adaptive => Self::Adaptive(Adaptive::default()),
+            Algorithm::RingHash => Self::RingHash(RingHash::default()),
+            Algorithm::Maglev => Self::Maglev(Maglev::default()),
+        }
+    }
+
+    /// The same, with this bound on what an endpoint may have in flight, in percent of its share, where the algorithm has
+    /// one ([`Hashing::bounded`]).
+    #[must_use]
+    pub fn bounded(self, bound: Option<u32>) -> Self {
+        match self {
+            Self::RingHash(algorithm) => Self::RingHash(algorithm.bounded(bound)),
+            Self::Maglev(algorithm) => Self::Maglev(algorithm.bounded(bound)),
+            unbounded => unbounded,
         }
     }
 
@@ -310,6 +378,8 @@ impl Balancer {
             Self::TwoChoices(_) => Algorithm::TwoChoices,
             Self::PeakEwma(_) => Algorithm::PeakEwma,
             Self::Adaptive(_) => Algorithm::Adaptive,
+            Self::RingHash(_) => Algorithm::RingHash,
+            Self::Maglev(_) => Algorithm::Maglev,
         }
     }
 }
@@ -323,6 +393,8 @@ impl Balance for Balancer {
             Self::TwoChoices(algorithm) => algorithm.pick(eligible, hint, rng),
             Self::PeakEwma(algorithm) => algorithm.pick(eligible, hint, rng),
             Self::Adaptive(algorithm) => algorithm.pick(eligible, hint, rng),
+            Self::RingHash(algorithm) => algorithm.pick(eligible, hint, rng),
+            Self::Maglev(algorithm) => algorithm.pick(eligible, hint, rng),
         }
     }
 
@@ -334,6 +406,8 @@ impl Balance for Balancer {
             Self::TwoChoices(algorithm) => algorithm.rebuild(endpoints),
             Self::PeakEwma(algorithm) => algorithm.rebuild(endpoints),
             Self::Adaptive(algorithm) => algorithm.rebuild(endpoints),
+            Self::RingHash(algorithm) => algorithm.rebuild(endpoints),
+            Self::Maglev(algorithm) => algorithm.rebuild(endpoints),
         }
     }
 }

@@ -63,7 +63,7 @@ mod tests {
     use crate::endpoint::{Endpoint, State};
 
     fn weighted(weights: &[u16]) -> Endpoints {
-        let make = |weight: &u16| Endpoint::new(State { weight: *weight, ..State::default() });
+        let make = |weight: &u16| Endpoint::new(0, State { weight: *weight, ..State::default() });
         Endpoints::new(weights.iter().map(make).collect())
     }
 

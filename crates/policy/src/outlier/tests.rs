@@ -26,7 +26,7 @@ fn at(seconds: u64) -> Moment {
 
 impl World {
     fn new(endpoints: usize, rules: OutlierRules) -> Self {
-        let endpoints = (0..endpoints).map(|_| Endpoint::new(State::default())).collect();
+        let endpoints = (0..endpoints).map(|index| Endpoint::new(index as u64, State::default())).collect();
         Self { rules, detector: Detector::default(), endpoints: Endpoints::new(endpoints), told: Vec::new() }
     }
 

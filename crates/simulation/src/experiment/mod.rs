@@ -3,6 +3,7 @@
 //! To add one: a module with a function that gives its [`Figure`]s, and a variant here; `cargo xtask sim` and the test
 //! below then know it.
 
+mod hashing;
 mod queueing;
 mod retry_storm;
 mod shed;
@@ -27,11 +28,14 @@ pub enum Experiment {
     RetryStorm,
     /// More than can be done.
     Shed,
+    /// Keys and their endpoints.
+    Hashing,
 }
 
 impl Experiment {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::SlowServer, Self::Skew, Self::Queueing, Self::RetryStorm, Self::Shed];
+    pub const ALL: [Self; 6] =
+        [Self::SlowServer, Self::Skew, Self::Queueing, Self::RetryStorm, Self::Shed, Self::Hashing];
 
     /// Its number and its name.
     #[must_use]
@@ -42,6 +46,7 @@ impl Experiment {
             Self::Queueing => ("E3", "queueing"),
             Self::RetryStorm => ("E4", "retry-storm"),
             Self::Shed => ("E9", "shed"),
+            Self::Hashing => ("E11", "hashing"),
         }
     }
 
@@ -54,6 +59,7 @@ impl Experiment {
             Self::Queueing => queueing::ABOUT,
             Self::RetryStorm => retry_storm::ABOUT,
             Self::Shed => shed::ABOUT,
+            Self::Hashing => hashing::ABOUT,
         }
     }
 
@@ -66,6 +72,7 @@ impl Experiment {
             Self::Queueing => queueing::figures(seed),
             Self::RetryStorm => retry_storm::figures(seed),
             Self::Shed => shed::figures(seed),
+            Self::Hashing => hashing::figures(seed),
         }
     }
 }
@@ -140,5 +147,10 @@ mod tests {
     #[test]
     fn shed() {
         keeps(Experiment::Shed, 1..=5);
+    }
+
+    #[test]
+    fn hashing() {
+        keeps(Experiment::Hashing, 1..=3);
     }
 }

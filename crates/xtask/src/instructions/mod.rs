@@ -11,9 +11,6 @@ use crate::decisions::Decision;
 use crate::workspace::Workspace;
 use figures::Figures;
 
-/// How often a decision is made in the two runs whose difference counts.
-const TIMES: [u32; 2] = [100, 1100];
-
 /// What is counted, and whether the figures are replaced.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -59,9 +56,11 @@ fn count(only: &str) -> Result<BTreeMap<String, u64>, String> {
     let binaries = Workspace::load()?.build_release()?;
     for decision in Decision::all().into_iter().filter(|decision| decision.to_string().contains(only)) {
         let program = binaries.join("xtask");
-        let [few, many] = TIMES
-            .map(|times| callgrind::count(&program, &["decide", &decision.to_string(), &times.to_string()]));
-        counted.insert(decision.to_string(), many?.saturating_sub(few?) / u64::from(TIMES[1] - TIMES[0]));
+        let [few, many] = decision.times();
+        let run =
+            |times: u32| callgrind::count(&program, &["decide", &decision.to_string(), &times.to_string()]);
+        let difference = run(many)?.saturating_sub(run(few)?);
+        counted.insert(decision.to_string(), difference / u64::from(many - few));
     }
     if sequence::NAME.contains(only) {
         counted.insert(sequence::NAME.to_owned(), sequence::count(&binaries.join("evenkeel"))?);
