@@ -175,8 +175,8 @@ tables! {
         default balance: Algorithm = Algorithm::RoundRobin;
         /// With `balance = "maglev"` or `"ring-hash"`: the part of a request by which it is hashed. Requests that agree in it go to the same endpoint. `"client"` is the address of who sent it (behind `trusted_proxies`, whom they name), `"path"` its path without the query; a table names a header, a cookie or a parameter of the query. A request that does not have it goes by the client's address, and so does every session of a TCP listener.
         optional hash: HashKey = "`\"client\"`";
-        /// With `balance = "maglev"` or `"ring-hash"`: what an endpoint may have in flight, in percent of its share of all; a request whose endpoint is full goes to the next one of its key. So nobody is buried under a popular key, or by a client that chooses its keys. With little in flight it is one request: what must not move, such as a session in an endpoint's memory, wants `"unlimited"`.
-        default hash_bound: Limit<ShareBound> = Limit::To(ShareBound(125));
+        /// With `balance = "maglev"` or `"ring-hash"`: what an endpoint may have in flight, in percent of its share of all; a request whose endpoint is full goes to the next one of its key. With `"125%"` nobody is buried under a popular key, or by a client that chooses its keys; but with little in flight that is one request, and two at a time with one key go to two endpoints. So it is for caches, not for what must not move, such as a session in an endpoint's memory.
+        default hash_bound: Limit<ShareBound> = Limit::Unlimited;
         /// Its endpoints, at least one: addresses, or tables with an `address`.
         required endpoints: List<Endpoint>;
         /// What the endpoints are spoken to in. An upstream that only TCP listeners name need not say `"tcp"`.

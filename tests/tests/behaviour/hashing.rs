@@ -235,9 +235,8 @@ fn a_full_endpoint_is_passed_over_until_it_has_room() {
                 reply(200, name)
             })
         });
-        // The default: 125 % of the share.
         let config = config(balance, BY_COOKIE, &addresses(&origins), "[server]\nworkers = 2");
-        let proxy = Proxy::start(&config.replace("hash_bound = \"unlimited\"\n", ""));
+        let proxy = Proxy::start(&config.replace("hash_bound = \"unlimited\"\n", "hash_bound = \"125%\"\n"));
         let home = ask_as(&mut proxy.client(), 7);
         proxy.wait_in_flight(0);
         let mut holding = Vec::new();

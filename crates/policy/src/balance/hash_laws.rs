@@ -170,7 +170,7 @@ fn a_popular_key_fills_nobody_beyond_the_bound() {
     for algorithm in hashing() {
         for weights in [&[1; 10][..], &[1, 2, 3, 4], &[1; 100]] {
             let list = endpoints(weights);
-            let mut balancer = built(algorithm, &list);
+            let mut balancer = built(algorithm, &list).bounded(BOUND);
             let total: u32 = weights.iter().copied().map(u32::from).sum();
             for sent in 1..=500_u32 {
                 let picked = pick(&mut balancer, &list, 7).unwrap();
@@ -183,7 +183,9 @@ fn a_popular_key_fills_nobody_beyond_the_bound() {
                     "{algorithm} {weights:?}: more than {most} of {sent}"
                 );
             }
-            let home = pick(&mut built(algorithm, &endpoints(weights)), &endpoints(weights), 7).unwrap();
+            let home =
+                pick(&mut built(algorithm, &endpoints(weights)).bounded(BOUND), &endpoints(weights), 7)
+                    .unwrap();
             let load = &list.get(home).unwrap().load;
             let share = 500.0 * f64::from(weights[home.0 as usize]) / f64::from(total);
             assert_eq!(load.in_flight(), (1.25 * share).ceil() as u32, "{algorithm} {weights:?}");
@@ -198,7 +200,7 @@ fn a_popular_key_fills_nobody_beyond_the_bound() {
 fn among_a_thousand_the_bound_is_a_few_picks_old() {
     for algorithm in hashing() {
         let list = endpoints(&[1; 1000]);
-        let mut balancer = built(algorithm, &list);
+        let mut balancer = built(algorithm, &list).bounded(BOUND);
         for sent in 1..=5000_u32 {
             let picked = pick(&mut balancer, &list, u64::from(sent % 3) << 60).unwrap();
             let endpoint = list.get(picked).unwrap();

@@ -52,7 +52,8 @@ pub struct Hashing<L> {
     crowd: Crowd,
 }
 
-/// [`Hashing`]'s bound unless another is given.
+/// A bound that leaves room for chance: HAProxy's and the paper's suggestion. None is the default, as what must not move
+/// would with little in flight.
 pub const BOUND: Option<u32> = Some(125);
 
 /// How many of a key's places are looked at before all endpoints are: that many in a row that may not be taken are rare
@@ -124,7 +125,7 @@ impl<L: Layout> Default for Hashing<L> {
             layout: L::default(),
             weights: Box::default(),
             compare_in: 0,
-            bound: BOUND,
+            bound: None,
             crowd: Crowd::default(),
         }
     }
