@@ -39,9 +39,9 @@ function judge(status, stats, minute) {
   const [theirs, theirWords] = counted(THEIRS);
   const [ours, ourWords] = counted(OURS);
   const answered = Math.max(0, errors - [...minute.rejections.values()].filter((one) => one.status >= 500).reduce((n, one) => n + one.count, 0));
-  if (answered) say("bad", `Them: endpoints answered ${count(answered)} of ${count(requests)} requests with 5xx in the last minute.`);
-  if (theirs) say("bad", `Them: ${plural(theirs, "request")} failed at the endpoints in the last minute (${theirWords}).`);
-  if (ours) say("warn", `Us: ${plural(ours, "request")} refused here in the last minute (${ourWords}).`);
+  if (answered) say("bad", `Them: endpoints answered ${count(answered)} of ${count(requests)} requests with 5xx in ${lately()}.`);
+  if (theirs) say("bad", `Them: ${plural(theirs, "request")} failed at the endpoints in ${lately()} (${theirWords}).`);
+  if (ours) say("warn", `Us: ${plural(ours, "request")} refused here in ${lately()} (${ourWords}).`);
   if (!stats.reload.successful) say("note", "The last reload was refused: the configuration before it is in force.");
   const points = [...found.bad, ...found.warn, ...found.note];
   if (status.draining) return ["warn", "This proxy is stopping.", points];
@@ -49,7 +49,7 @@ function judge(status, stats, minute) {
   if (found.bad.length) return ["bad", errors ? "Clients see errors." : "Some requests would fail.", points];
   if (found.warn.length) return ["warn", requests && !errors ? "Degraded, and clients see no errors." : "Degraded.", points];
   const all = status.upstreams.flatMap((upstream) => upstream.endpoints);
-  const traffic = requests ? `no errors in ${count(requests)} requests of the last minute` : "no requests in the last minute";
+  const traffic = requests ? `no errors in ${count(requests)} requests of ${lately()}` : `no requests in ${lately()}`;
   return ["good", all.length ? `All is well: ${plural(all.length, "endpoint")} in order, ${traffic}.` : `All is well: ${traffic}.`, points];
 }
 

@@ -11,13 +11,13 @@ const SVG = "http://www.w3.org/2000/svg";
 
 /** Rejections that endpoints cause; those that clients cause have a status below 500 or none. */
 const THEIRS = new Set([
-  "endpoints_down", "endpoints_busy", "endpoints_drained", "unresolved_name", "connect_refused", "connect_failed",
-  "connect_timeout", "upstream_closed", "response_malformed", "response_header_too_large", "response_timeout",
-  "response_incomplete",
+  "endpoints_down", "endpoints_busy", "queue_full", "queue_timeout", "endpoints_drained", "unresolved_name",
+  "connect_refused", "connect_failed", "connect_timeout", "upstream_closed", "response_malformed",
+  "response_header_too_large", "response_timeout", "response_incomplete",
 ]);
 const OURS = new Set(["no_route", "connection_limit", "shutting_down", "internal_error"]);
 
-const samples = []; // { at, stats }, of the last minute and a bit
+const samples = []; // { stats }, of the last minute and a bit, but none from before this page was opened
 const lines = new Map(); // sparkline points by name
 const kept = new Map(); // table rows by key
 let timer;
@@ -130,6 +130,12 @@ function span(seconds) {
 
 function plural(n, what) {
   return `${n} ${what}${n === 1 ? "" : "s"}`;
+}
+
+/** What "lately" is: this page knows nothing of the time before it was opened. */
+function lately() {
+  const seconds = samples[samples.length - 1].stats.uptime_seconds - samples[0].stats.uptime_seconds;
+  return seconds > ERROR_SECONDS - 5 ? "the last minute" : `the ${Math.round(seconds)} s since this page was opened`;
 }
 
 /** Quantile of bucket counts, linear within a bucket, as Prometheus does it. Null without samples. */
