@@ -165,9 +165,12 @@ async fn waiters_are_served_in_order_and_their_number_is_bounded() {
     let before = pool.spent().queries;
     let waits = tasks.join_all().await;
     assert!(waits.iter().all(|wait| !wait.is_zero()));
+    // What a query took is booked after it is answered.
+    while pool.spent().waited < waits.iter().sum() {
+        tokio::task::yield_now().await;
+    }
     let spent = pool.spent();
-    assert!(spent.queries >= before + 2 && spent.waited >= waits.iter().sum(), "{spent:?}");
-    assert!(!spent.worked.is_zero());
+    assert!(spent.queries >= before + 2 && !spent.worked.is_zero(), "{spent:?}");
     assert_eq!(order.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
 }
 
