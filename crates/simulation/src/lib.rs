@@ -7,5 +7,6 @@ mod chance;
 pub mod experiment;
 pub mod figure;
 mod overload;
+mod schedule;
 mod times;
 mod world;

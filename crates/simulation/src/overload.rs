@@ -4,8 +4,7 @@
 //! The server works on what it has accepted whether or not anybody still waits for it, as most do; that is what keeps an
 //! overload going when its cause is gone (Bronson et al., "Metastable Failures in Distributed Systems", HotOS 2021).
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use evenkeel_policy::retry::Budget;
 use evenkeel_policy::rng::Rng;
 
 use crate::chance::exponential;
+use crate::schedule::{Schedule, nanos, seconds};
 use crate::times::Times;
 
 /// What is simulated; times in seconds.
@@ -93,9 +93,6 @@ impl Outcome {
     }
 }
 
-/// Something that happens at a moment, in nanoseconds; of two at the same one, the one that was planned first.
-type Event = Reverse<(u64, u64, Happening)>;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Happening {
     Arrival,
@@ -125,8 +122,7 @@ struct Run<'a> {
     epoch: Instant,
     rng: Rng,
     budget: Option<Budget>,
-    events: BinaryHeap<Event>,
-    planned: u64,
+    schedule: Schedule<Happening>,
     tries: Vec<Try>,
     /// The proxy's.
     in_flight: u32,
@@ -149,8 +145,7 @@ impl Overload {
             epoch,
             rng: Rng::new(self.seed),
             budget,
-            events: BinaryHeap::new(),
-            planned: 0,
+            schedule: Schedule::default(),
             tries: Vec::new(),
             in_flight: 0,
             queue: Queue::default(),
@@ -159,7 +154,7 @@ impl Overload {
             outcome: Outcome::default(),
         };
         run.plan_arrival(0);
-        while let Some(Reverse((now, _, happening))) = run.events.pop() {
+        while let Some((now, happening)) = run.schedule.next() {
             match happening {
                 Happening::Arrival => run.arrive(now),
                 Happening::Done(number) => run.done(now, number),
@@ -171,15 +166,10 @@ impl Overload {
 }
 
 impl Run<'_> {
-    fn plan(&mut self, at: u64, happening: Happening) {
-        self.planned += 1;
-        self.events.push(Reverse((at, self.planned, happening)));
-    }
-
     fn plan_arrival(&mut self, now: u64) {
         let at = now + nanos(exponential(&mut self.rng, 1.0 / self.settings.rate));
         if at < nanos(self.settings.time) {
-            self.plan(at, Happening::Arrival);
+            self.schedule.plan(at, Happening::Arrival);
         }
     }
 
@@ -218,7 +208,7 @@ impl Run<'_> {
             }
             _ => self.send(now, number),
         }
-        self.plan(now + nanos(self.settings.patience), Happening::GivenUp(number));
+        self.schedule.plan(now + nanos(self.settings.patience), Happening::GivenUp(number));
     }
 
     fn set(&mut self, number: usize, state: State) {
@@ -244,7 +234,7 @@ impl Run<'_> {
         let from = if (begin..end).contains(&now) { end } else { now };
         let over = from + nanos(exponential(&mut self.rng, self.settings.service));
         let over = if from < begin && over > begin { over + (end - begin) } else { over };
-        self.plan(over, Happening::Done(number));
+        self.schedule.plan(over, Happening::Done(number));
     }
 
     fn done(&mut self, now: u64, number: usize) {
@@ -301,12 +291,4 @@ impl Run<'_> {
             self.attempt(now, request, false);
         }
     }
-}
-
-fn nanos(seconds: f64) -> u64 {
-    (seconds * 1e9).round() as u64
-}
-
-fn seconds(nanos: u64) -> f64 {
-    nanos as f64 / 1e9
 }

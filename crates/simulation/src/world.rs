@@ -1,7 +1,6 @@
 //! The world: clients that come whether or not they are answered, a balancer, endpoints that take their time.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use evenkeel_policy::balance::{Algorithm, Balance, Balancer, Eligible, Hint};
@@ -11,6 +10,7 @@ use evenkeel_policy::latency::{Memory, Moment};
 use evenkeel_policy::rng::Rng;
 
 use crate::chance::exponential;
+use crate::schedule::{Schedule, nanos, seconds};
 use crate::times::Times;
 
 /// How an endpoint works.
@@ -62,9 +62,6 @@ pub(crate) struct Outcome {
     pub(crate) picks: Vec<(f64, u32)>,
 }
 
-/// Something that happens at a moment, in nanoseconds; of two at the same one, the one that was planned first.
-type Event = Reverse<(u64, u64, Happening)>;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Happening {
     Arrival,
@@ -78,8 +75,7 @@ struct Run<'a> {
     balancer: Balancer,
     memory: Option<Memory>,
     rng: Rng,
-    events: BinaryHeap<Event>,
-    planned: u64,
+    schedule: Schedule<Happening>,
     /// Per endpoint, what waits behind the one being worked on: when it came.
     queues: Vec<VecDeque<u64>>,
     outcome: Outcome,
@@ -98,14 +94,13 @@ impl World<'_> {
             balancer: Balancer::new(self.algorithm),
             memory: self.algorithm.memory(),
             rng: Rng::new(self.seed),
-            events: BinaryHeap::new(),
-            planned: 0,
+            schedule: Schedule::default(),
             queues: vec![VecDeque::new(); self.endpoints],
             outcome: Outcome { times: Times::default(), picks: Vec::new() },
         };
         run.plan_arrival(0);
         let mut ids = Vec::new();
-        while let Some(Reverse((now, _, happening))) = run.events.pop() {
+        while let Some((now, happening)) = run.schedule.next() {
             match happening {
                 Happening::Arrival => run.arrive(now, &mut ids),
                 Happening::Answer { endpoint, came } => run.answer(now, endpoint, came),
@@ -116,11 +111,6 @@ impl World<'_> {
 }
 
 impl Run<'_> {
-    fn plan(&mut self, at: u64, happening: Happening) {
-        self.planned += 1;
-        self.events.push(Reverse((at, self.planned, happening)));
-    }
-
     fn plan_arrival(&mut self, now: u64) {
         let gap = 1.0 / self.world.rate;
         let gap = match self.world.arrivals {
@@ -129,7 +119,7 @@ impl Run<'_> {
         };
         let at = now + nanos(gap);
         if at < nanos(self.world.time) {
-            self.plan(at, Happening::Arrival);
+            self.schedule.plan(at, Happening::Arrival);
         }
     }
 
@@ -162,7 +152,7 @@ impl Run<'_> {
 
     fn work(&mut self, now: u64, endpoint: u32, came: u64) {
         let takes = (self.world.service)(endpoint as usize, seconds(now), &mut self.rng);
-        self.plan(now + nanos(takes), Happening::Answer { endpoint, came });
+        self.schedule.plan(now + nanos(takes), Happening::Answer { endpoint, came });
     }
 
     fn answer(&mut self, now: u64, endpoint: u32, came: u64) {
@@ -185,14 +175,6 @@ impl Run<'_> {
             }
         }
     }
-}
-
-fn nanos(seconds: f64) -> u64 {
-    (seconds * 1e9).round() as u64
-}
-
-fn seconds(nanos: u64) -> f64 {
-    nanos as f64 / 1e9
 }
 
 fn moment(nanos: u64) -> Moment {
