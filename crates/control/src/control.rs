@@ -286,9 +286,9 @@ impl Shared {
     pub(crate) fn metrics(&self) -> String {
         {
             let state = self.state();
-            let Deployment { plan, upstreams, rooms, .. } = &*state.deployment;
-            for (upstream, endpoints) in plan.upstreams.iter().zip(upstreams) {
-                for (settings, endpoint) in upstream.endpoints.iter().zip(endpoints) {
+            let Deployment { plan, upstreams, .. } = &*state.deployment;
+            for (upstream, shared) in plan.upstreams.iter().zip(upstreams) {
+                for (settings, endpoint) in upstream.endpoints.iter().zip(&shared.endpoints) {
                     let now = endpoint.state();
                     let now = EndpointState {
                         up: now.up,
@@ -300,9 +300,10 @@ impl Shared {
                     self.series.set_endpoint(&upstream.name, &endpoint.label, now);
                 }
             }
-            let queued = plan.upstreams.iter().zip(rooms).filter(|(upstream, _)| upstream.queue.is_some());
-            self.series
-                .set_queues(queued.map(|(upstream, room)| (upstream.name.clone(), room.len())).collect());
+            let queued =
+                plan.upstreams.iter().zip(upstreams).filter(|(upstream, _)| upstream.queue.is_some());
+            let depths = queued.map(|(upstream, shared)| (upstream.name.clone(), shared.room.len()));
+            self.series.set_queues(depths.collect());
             let limit = |listener: &Listener| listener.limits.connections.min(self.affordable);
             let limits = plan.listeners.iter().map(|listener| (listener.name.clone(), limit(listener)));
             let capacity = Capacity {
@@ -361,13 +362,7 @@ fn deploy(plan: Plan, opened: &Opened, prepared: &Prepared) -> Arc<Deployment> {
         .iter()
         .filter_map(|listener| opened.get(&(listener.name.clone(), listener.address.clone())).cloned())
         .collect();
-    Arc::new(Deployment {
-        plan: Arc::new(plan),
-        listeners,
-        upstreams: prepared.shared.clone(),
-        rooms: prepared.rooms.clone(),
-        outliers: prepared.outliers.clone(),
-    })
+    Arc::new(Deployment { plan: Arc::new(plan), listeners, upstreams: prepared.upstreams.clone() })
 }
 
 /// Settings that differ and take effect only at a start.

@@ -171,12 +171,13 @@ impl Handle {
                 .collect(),
             upstreams: upstreams
                 .map(|(settings, shared)| {
-                    let endpoints = endpoints(settings, shared);
+                    let endpoints = endpoints(settings, &shared.endpoints);
                     let judged = eligibility::explain(&endpoints, &[], now);
                     UpstreamStatus {
                         name: settings.name.clone(),
                         balance: settings.balance.name(),
                         endpoints: shared
+                            .endpoints
                             .iter()
                             .zip(endpoints.iter())
                             .zip(judged)

@@ -8,7 +8,7 @@ use evenkeel_config::Plan;
 use evenkeel_config::plan::Upstream;
 use evenkeel_policy::endpoint::{State, Status};
 use evenkeel_policy::health::Start;
-use evenkeel_proxy::{Ejected, SharedEndpoint, SharedOutliers, WaitingRoom, endpoints};
+use evenkeel_proxy::{Ejected, SharedEndpoint, SharedOutliers, SharedUpstream, endpoints};
 use evenkeel_telemetry::ControlSeries;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -53,10 +53,7 @@ pub(crate) struct Registry {
     /// Where what happens to them is remembered.
     pub(crate) journal: Arc<Journal>,
     entries: HashMap<(String, String), Entry>,
-    /// By upstream.
-    rooms: HashMap<String, Arc<WaitingRoom>>,
-    /// What finds outliers, by upstream, where there are rules for it.
-    outliers: HashMap<String, Arc<SharedOutliers>>,
+    upstreams: HashMap<String, SharedUpstream>,
     /// Hears of ejections.
     news: mpsc::Sender<Ejected>,
 }
@@ -66,11 +63,7 @@ pub(crate) struct Registry {
 pub(crate) struct Prepared {
     new: HashMap<(String, String), Entry>,
     /// In the order of the plan.
-    pub(crate) shared: Vec<Vec<Arc<SharedEndpoint>>>,
-    /// In the same order.
-    pub(crate) rooms: Vec<Arc<WaitingRoom>>,
-    /// The same, of upstreams with rules about outliers.
-    pub(crate) outliers: Vec<Option<Arc<SharedOutliers>>>,
+    pub(crate) upstreams: Vec<SharedUpstream>,
 }
 
 fn key(upstream: &Upstream, label: &str) -> (String, String) {
@@ -82,7 +75,7 @@ impl Registry {
     pub(crate) fn new() -> Self {
         let journal = Arc::<Journal>::default();
         let news = announce(&journal);
-        Self { journal, entries: HashMap::new(), rooms: HashMap::new(), outliers: HashMap::new(), news }
+        Self { journal, entries: HashMap::new(), upstreams: HashMap::new(), news }
     }
 
     pub(crate) fn get(&self, upstream: &str, endpoint: &str) -> Option<&Entry> {
@@ -133,20 +126,21 @@ impl Registry {
                 }
                 prepared.new.insert(key, entry);
             }
-            prepared.shared.push(list);
-            prepared.rooms.push(self.rooms.get(&upstream.name).cloned().unwrap_or_default());
-            let known = || self.outliers.get(&upstream.name).cloned();
+            let old = self.upstreams.get(&upstream.name);
+            let known = || old.and_then(|old| old.outliers.clone());
             let outliers = || known().unwrap_or_else(|| SharedOutliers::new(self.news.clone()));
-            prepared.outliers.push(upstream.outliers.as_ref().map(|_| outliers()));
+            prepared.upstreams.push(SharedUpstream {
+                endpoints: list,
+                room: old.map(|old| old.room.clone()).unwrap_or_default(),
+                outliers: upstream.outliers.as_ref().map(|_| outliers()),
+            });
         }
         prepared
     }
 
     /// Brings prepared endpoints into force; those that the plan does not name are gone.
     pub(crate) fn commit(&mut self, plan: &Plan, prepared: Prepared, telemetry: &Arc<ControlSeries>) {
-        self.commit_outliers(plan, &prepared);
-        self.rooms =
-            plan.upstreams.iter().map(|upstream| upstream.name.clone()).zip(prepared.rooms).collect();
+        self.commit_upstreams(plan, prepared.upstreams);
         let mut old = std::mem::take(&mut self.entries);
         let mut new = prepared.new;
         for upstream in &plan.upstreams {
@@ -179,29 +173,27 @@ impl Registry {
         }
     }
 
-    /// Brings the rules about outliers into force; where there are none any more, the ejected endpoints return.
-    fn commit_outliers(&mut self, plan: &Plan, prepared: &Prepared) {
-        let mut old = std::mem::take(&mut self.outliers);
-        for ((upstream, shared), outliers) in
-            plan.upstreams.iter().zip(&prepared.shared).zip(&prepared.outliers)
-        {
-            let before = old.remove(&upstream.name);
-            match (outliers, before) {
-                (Some(outliers), _) => drop(self.outliers.insert(upstream.name.clone(), outliers.clone())),
-                (None, None) => {}
-                (None, Some(before)) => {
-                    let ejected: Vec<_> =
-                        shared.iter().filter(|shared| shared.ejection().is_some()).collect();
-                    while !before.detector.close(&endpoints(upstream, shared)) {
-                        // A worker decides, which takes it less than a moment.
-                        std::thread::yield_now();
-                    }
-                    for endpoint in ejected {
-                        let reason = "the configuration ejects nobody there any more";
-                        say_back(&upstream.name, &endpoint.label, reason, &self.journal);
-                    }
-                }
+    /// Brings what workers share of upstreams into force. Where rules about outliers are gone, the ejected endpoints return.
+    fn commit_upstreams(&mut self, plan: &Plan, prepared: Vec<SharedUpstream>) {
+        let mut before = std::mem::take(&mut self.upstreams);
+        for (upstream, shared) in plan.upstreams.iter().zip(prepared) {
+            let old = before.remove(&upstream.name).and_then(|old| old.outliers);
+            if let (None, Some(outliers)) = (&shared.outliers, old) {
+                self.end_ejections(upstream, &shared.endpoints, &outliers);
             }
+            self.upstreams.insert(upstream.name.clone(), shared);
+        }
+    }
+
+    fn end_ejections(&self, upstream: &Upstream, shared: &[Arc<SharedEndpoint>], outliers: &SharedOutliers) {
+        let ejected: Vec<_> = shared.iter().filter(|shared| shared.ejection().is_some()).collect();
+        while !outliers.detector.close(&endpoints(upstream, shared)) {
+            // A worker decides, which takes it less than a moment.
+            std::thread::yield_now();
+        }
+        for endpoint in ejected {
+            let reason = "the configuration ejects nobody there any more";
+            say_back(&upstream.name, &endpoint.label, reason, &self.journal);
         }
     }
 }

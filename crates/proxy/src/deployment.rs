@@ -17,19 +17,26 @@ use crate::wait::moment;
 
 /// One whole configuration, as every worker receives it.
 ///
-/// Invariant: `listeners`, and `upstreams`, `rooms` and `outliers`, run parallel to the lists of the plan.
+/// Invariant: `listeners` and `upstreams` run parallel to the lists of the plan.
 #[derive(Debug)]
 pub struct Deployment {
     /// What the operator wants.
     pub plan: Arc<Plan>,
     /// The open listeners.
     pub listeners: Vec<Arc<SharedListener>>,
-    /// The endpoints of each upstream.
-    pub upstreams: Vec<Vec<Arc<SharedEndpoint>>>,
-    /// Where the requests of each upstream wait while its endpoints are full.
-    pub rooms: Vec<Arc<WaitingRoom>>,
-    /// Of each upstream that has rules about outliers.
-    pub outliers: Vec<Option<Arc<SharedOutliers>>>,
+    /// The upstreams.
+    pub upstreams: Vec<SharedUpstream>,
+}
+
+/// What every worker and the control side know of one upstream. Each part outlives reloads that keep it.
+#[derive(Debug, Clone)]
+pub struct SharedUpstream {
+    /// Its endpoints, in the order of the plan.
+    pub endpoints: Vec<Arc<SharedEndpoint>>,
+    /// Where its requests wait while they are full.
+    pub room: Arc<WaitingRoom>,
+    /// What finds outliers among them, if there are rules for it.
+    pub outliers: Option<Arc<SharedOutliers>>,
 }
 
 /// What all workers share to find the outliers of one upstream. It outlives reloads that keep rules for it.

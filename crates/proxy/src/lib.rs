@@ -33,7 +33,9 @@ mod upstream;
 mod wait;
 mod worker;
 
-pub use deployment::{Deployment, Ejected, SharedEndpoint, SharedListener, SharedOutliers, endpoints};
+pub use deployment::{
+    Deployment, Ejected, SharedEndpoint, SharedListener, SharedOutliers, SharedUpstream, endpoints,
+};
 pub use room::WaitingRoom;
 pub use wait::moment;
 pub use worker::Workers;

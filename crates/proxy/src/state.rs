@@ -167,11 +167,7 @@ impl Snapshot {
             .upstreams
             .iter()
             .zip(&deployment.upstreams)
-            .zip(deployment.rooms.iter().zip(&deployment.outliers))
-            .map(|((settings, endpoints), (room, outliers))| {
-                let outliers = outliers.as_ref();
-                Rc::new(UpstreamState::new(settings, endpoints, room, outliers, telemetry, kept))
-            })
+            .map(|(settings, shared)| Rc::new(UpstreamState::new(settings, shared, telemetry, kept)))
             .collect();
         let listeners = plan
             .listeners

@@ -15,7 +15,7 @@ use evenkeel_policy::rejection::Rejection;
 use evenkeel_policy::retry::{self, Attempted, Budget, Decision, Failure};
 use evenkeel_telemetry::{EndpointSeries, RetryReason, UpstreamSeries, Writer};
 
-use crate::deployment::{SharedEndpoint, SharedOutliers, endpoints};
+use crate::deployment::{SharedEndpoint, SharedUpstream, endpoints};
 use crate::outliers::OutlierState;
 use crate::pool::Pool;
 use crate::room::WaitingRoom;
@@ -50,13 +50,12 @@ pub(crate) struct EndpointState {
 impl UpstreamState {
     pub(crate) fn new(
         settings: &Upstream,
-        shared: &[Arc<SharedEndpoint>],
-        room: &Arc<WaitingRoom>,
-        outliers: Option<&Arc<SharedOutliers>>,
+        shared: &SharedUpstream,
         telemetry: &Writer,
         kept: impl Fn(&Arc<SharedEndpoint>) -> Option<Rc<EndpointState>>,
     ) -> Self {
         let states = shared
+            .endpoints
             .iter()
             .map(|shared| {
                 kept(shared).unwrap_or_else(|| {
@@ -69,7 +68,7 @@ impl UpstreamState {
                 })
             })
             .collect();
-        let endpoints = endpoints(settings, shared);
+        let endpoints = endpoints(settings, &shared.endpoints);
         let bound = settings.hash.as_ref().and_then(|hash| hash.bound);
         let mut balancer = Balancer::new(settings.balance).bounded(bound);
         balancer.rebuild(&endpoints);
@@ -80,9 +79,9 @@ impl UpstreamState {
             endpoints,
             states,
             balancer: RefCell::new(balancer),
-            room: settings.queue.map(|_| room.clone()),
+            room: settings.queue.map(|_| shared.room.clone()),
             memory: settings.balance.memory(),
-            outliers: OutlierState::new(settings, outliers),
+            outliers: OutlierState::new(settings, shared.outliers.as_ref()),
         }
     }
 
