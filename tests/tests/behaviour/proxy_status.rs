@@ -211,27 +211,13 @@ fn unresolved_name() -> Provoked {
 }
 
 fn endpoints_busy() -> Provoked {
-    let gate = Gate::new();
-    let held = gate.clone();
-    let origin = Origin::serve(move |_| {
-        held.wait();
-        reply(200, "")
-    });
-    let endpoint = format!("endpoints = [{{ address = \"{}\", max_in_flight = 1 }}]", origin.address());
-    let proxy = Proxy::start(&app_config(&[], "").replace("endpoints = []", &endpoint));
-    let mut holding = proxy.client();
-    holding.send(GET);
-    origin.wait_for(1);
-    let answer = proxy.client().exchange(GET);
-    gate.open();
-    holding.response().expect_status(200);
-    Provoked::answered(proxy, answer, origin)
+    beside_one_that_is_held("")
 }
 
 /// The answer to the one of two requests that may not wait, behind one that is held.
 fn queue_full() -> Provoked {
     let gate = Gate::new();
-    let (origin, proxy) = held_with_queue(&gate, "size = 1, timeout = \"60s\"");
+    let (origin, proxy) = with_one_place(&gate, "queue = { size = 1, timeout = \"60s\" }");
     let mut clients = [proxy.client(), proxy.client(), proxy.client()];
     clients[0].send(GET);
     origin.wait_for(1);
@@ -248,8 +234,13 @@ fn queue_full() -> Provoked {
 }
 
 fn queue_timeout() -> Provoked {
+    beside_one_that_is_held("queue = { timeout = \"50ms\" }")
+}
+
+/// The answer to a request while another one has the only place.
+fn beside_one_that_is_held(queue: &str) -> Provoked {
     let gate = Gate::new();
-    let (origin, proxy) = held_with_queue(&gate, "timeout = \"50ms\"");
+    let (origin, proxy) = with_one_place(&gate, queue);
     let mut holding = proxy.client();
     holding.send(GET);
     origin.wait_for(1);
@@ -259,16 +250,14 @@ fn queue_timeout() -> Provoked {
     Provoked::answered(proxy, answer, origin)
 }
 
-fn held_with_queue(gate: &Gate, queue: &str) -> (Origin, Proxy) {
+fn with_one_place(gate: &Gate, queue: &str) -> (Origin, Proxy) {
     let held = gate.clone();
     let origin = Origin::serve(move |_| {
         held.wait();
         reply(200, "")
     });
-    let endpoint = format!(
-        "endpoints = [{{ address = \"{}\", max_in_flight = 1 }}]\nqueue = {{ {queue} }}",
-        origin.address()
-    );
+    let endpoint =
+        format!("endpoints = [{{ address = \"{}\", max_in_flight = 1 }}]\n{queue}", origin.address());
     let proxy = Proxy::start(&app_config(&[], "").replace("endpoints = []", &endpoint));
     (origin, proxy)
 }
